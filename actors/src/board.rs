@@ -1,0 +1,116 @@
+//! What the actors show of themselves: live counts and route states, written
+//! by their owners, read by metrics, readiness and the operator API.
+
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::domain::id::RouteId;
+
+/// State of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteState {
+    /// At least one connection carries attempts.
+    Up,
+    /// No connection, or the breaker is open; messages wait.
+    Down,
+    /// The provider refuses our credentials or configuration; an operator
+    /// must act.
+    Halted,
+}
+
+/// What a route shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteView {
+    /// Its name.
+    pub id: RouteId,
+    /// `apns`, `fcm`.
+    pub kind: &'static str,
+    /// Its state.
+    pub state: RouteState,
+    /// Open connections.
+    pub connections: usize,
+    /// Deliveries in its queue and in flight.
+    pub queued: usize,
+    /// Why it is not up, in one sentence; empty when it is.
+    pub detail: String,
+}
+
+/// Live counts of one partition.
+#[derive(Debug, Default)]
+pub struct PartitionGauges {
+    /// Journal entries whose turn is not yet recorded.
+    pub messages: AtomicU64,
+    /// Deliveries without an outcome.
+    pub deliveries: AtomicU64,
+    /// Citizen actors alive.
+    pub active: AtomicU64,
+    /// Set once the partition has been taken over and checked.
+    pub open: std::sync::atomic::AtomicBool,
+}
+
+/// Everything the actors show.
+#[derive(Debug)]
+pub struct Board {
+    partitions: Vec<PartitionGauges>,
+    routes: Mutex<Vec<RouteView>>,
+}
+
+impl Board {
+    /// A board for `partitions` partitions, all counts zero.
+    #[must_use]
+    pub fn new(partitions: u16) -> Self {
+        Self {
+            partitions: (0..partitions).map(|_| PartitionGauges::default()).collect(),
+            routes: Mutex::default(),
+        }
+    }
+
+    /// The gauges of partition `index`.
+    pub(crate) fn partition(&self, index: u16) -> &PartitionGauges {
+        &self.partitions[usize::from(index)]
+    }
+
+    /// Messages whose turn is not yet recorded.
+    #[must_use]
+    pub fn pending_messages(&self) -> u64 {
+        self.sum(|gauges| &gauges.messages)
+    }
+
+    /// Deliveries without an outcome.
+    #[must_use]
+    pub fn pending_deliveries(&self) -> u64 {
+        self.sum(|gauges| &gauges.deliveries)
+    }
+
+    /// Citizen actors alive.
+    #[must_use]
+    pub fn active_citizens(&self) -> u64 {
+        self.sum(|gauges| &gauges.active)
+    }
+
+    /// Whether every partition has been taken over.
+    #[must_use]
+    pub fn all_open(&self) -> bool {
+        self.partitions.iter().all(|gauges| gauges.open.load(Ordering::Acquire))
+    }
+
+    fn sum(&self, gauge: impl Fn(&PartitionGauges) -> &AtomicU64) -> u64 {
+        self.partitions.iter().map(|gauges| gauge(gauges).load(Ordering::Relaxed)).sum()
+    }
+
+    /// The routes as last shown, in the order of configuration.
+    #[must_use]
+    pub fn routes(&self) -> Vec<RouteView> {
+        self.routes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn show_route(&self, view: RouteView) {
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        match routes.iter_mut().find(|known| known.id == view.id) {
+            Some(known) => *known = view,
+            None => routes.push(view),
+        }
+    }
+}

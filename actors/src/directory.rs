@@ -1,0 +1,115 @@
+//! Organisations, services and keys in memory: every request and every turn
+//! looks them up.
+//!
+//! The store is the truth; an operator's write is durable before it shows
+//! here. Bounded by the registry itself, whose size the operator API limits
+//! (`http.max_services`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::domain::id::{OrganizationId, ServiceId};
+use crate::domain::service::{ApiKey, Organization, Registry, Service};
+
+#[derive(Default)]
+struct Tables {
+    organizations: HashMap<OrganizationId, Organization>,
+    services: HashMap<ServiceId, Arc<Service>>,
+    keys: HashMap<[u8; 32], Arc<ApiKey>>,
+}
+
+/// The registry in memory, shared by all.
+#[derive(Default)]
+pub struct Directory(RwLock<Tables>);
+
+impl Directory {
+    /// A directory holding what the store had.
+    #[must_use]
+    pub fn new(registry: Registry) -> Self {
+        let directory = Self::default();
+        for organization in registry.organizations {
+            directory.put_organization(organization);
+        }
+        for service in registry.services {
+            directory.put_service(service);
+        }
+        for key in registry.keys {
+            directory.put_key(key);
+        }
+        directory
+    }
+
+    // A panic while the lock is held cannot leave a table half changed: each
+    // write is a single insert or remove. So poison is ignored.
+    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The service called `id`.
+    #[must_use]
+    pub fn service(&self, id: &ServiceId) -> Option<Arc<Service>> {
+        self.read().services.get(id).cloned()
+    }
+
+    /// The organisation called `id`.
+    #[must_use]
+    pub fn organization(&self, id: &OrganizationId) -> Option<Organization> {
+        self.read().organizations.get(id).cloned()
+    }
+
+    /// The key whose BLAKE3 hash is `hash`.
+    #[must_use]
+    pub fn key(&self, hash: &[u8; 32]) -> Option<Arc<ApiKey>> {
+        self.read().keys.get(hash).cloned()
+    }
+
+    /// All organisations, by name.
+    #[must_use]
+    pub fn organizations(&self) -> Vec<Organization> {
+        let mut all: Vec<_> = self.read().organizations.values().cloned().collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name).then_with(|| a.id.cmp(&b.id)));
+        all
+    }
+
+    /// All services, by identifier.
+    #[must_use]
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        let mut all: Vec<_> = self.read().services.values().cloned().collect();
+        all.sort_by(|a, b| a.id.cmp(&b.id));
+        all
+    }
+
+    /// All keys, the oldest first.
+    #[must_use]
+    pub fn keys(&self) -> Vec<Arc<ApiKey>> {
+        let mut all: Vec<_> = self.read().keys.values().cloned().collect();
+        all.sort_by(|a, b| a.created_at.cmp(&b.created_at).then_with(|| a.id.cmp(&b.id)));
+        all
+    }
+
+    pub(crate) fn put_organization(&self, organization: Organization) {
+        let mut tables = self.write();
+        for service in tables.services.values_mut() {
+            if service.organization.id == organization.id {
+                Arc::make_mut(service).organization = organization.clone();
+            }
+        }
+        tables.organizations.insert(organization.id.clone(), organization);
+    }
+
+    pub(crate) fn put_service(&self, service: Arc<Service>) {
+        self.write().services.insert(service.id.clone(), service);
+    }
+
+    pub(crate) fn put_key(&self, key: ApiKey) {
+        self.write().keys.insert(key.hash, Arc::new(key));
+    }
+
+    pub(crate) fn remove_key(&self, id: &str) {
+        self.write().keys.retain(|_, key| key.id != id);
+    }
+}

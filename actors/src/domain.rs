@@ -1,0 +1,18 @@
+//! Passive data of the engine: no behaviour beyond validation and conversion.
+//!
+//! Every type here is what the store keeps and what the actors pass around;
+//! wire formats (IO's JSON, the providers' JSON) live at the edge.
+
+pub mod books;
+pub mod citizen;
+pub mod delivery;
+pub mod effect;
+pub mod fiscal_code;
+pub mod id;
+pub mod inbox;
+pub mod lane;
+pub mod message;
+pub mod outcome;
+pub mod preference;
+pub mod service;
+pub mod time;

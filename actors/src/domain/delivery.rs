@@ -1,0 +1,108 @@
+//! Deliveries: a message on its way to one endpoint through one channel.
+
+use serde::{Deserialize, Serialize};
+
+use super::id::{DeliveryId, DeviceId, MessageId, RouteId};
+use super::message::MessageStatus;
+use super::outcome::DeliveryStatus;
+use super::time::Millis;
+
+/// How a citizen can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channel {
+    /// Push notification to a device.
+    Push,
+    /// E-mail.
+    Email,
+    /// The inbox in the app.
+    InApp,
+}
+
+impl Channel {
+    /// Every channel, for tables and metrics.
+    pub const ALL: [Self; 3] = [Self::Push, Self::Email, Self::InApp];
+
+    /// Name in metrics and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Email => "email",
+            Self::InApp => "in_app",
+        }
+    }
+
+    /// Index into arrays that hold one item per channel.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// Where exactly a delivery goes. Holds no address: that is looked up in the
+/// citizen's record at each attempt, so that what was removed is not used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Endpoint {
+    /// The inbox.
+    Inbox,
+    /// A device.
+    Device(DeviceId),
+    /// The e-mail address of the profile.
+    Mailbox,
+}
+
+impl Endpoint {
+    /// The channel that reaches this endpoint.
+    #[must_use]
+    pub const fn channel(self) -> Channel {
+        match self {
+            Self::Inbox => Channel::InApp,
+            Self::Device(_) => Channel::Push,
+            Self::Mailbox => Channel::Email,
+        }
+    }
+
+    /// Identifier of the delivery of `message` to this endpoint.
+    #[must_use]
+    pub fn delivery_id(self, message: MessageId) -> DeliveryId {
+        let endpoint = match self {
+            Self::Device(device) => device.0,
+            Self::Inbox | Self::Mailbox => 0,
+        };
+        DeliveryId::of(message, self.channel() as u8, endpoint)
+    }
+}
+
+/// One delivery as stored with its message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryRecord {
+    /// Where it goes.
+    pub endpoint: Endpoint,
+    /// The route that carries it; none for the inbox and for what was
+    /// suppressed at once.
+    pub route: Option<RouteId>,
+    /// Attempts that ended without an outcome.
+    pub retries: u16,
+    /// Where it stands.
+    pub status: DeliveryStatus,
+}
+
+/// State of a message: changes as it is carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageState {
+    /// Where the message stands.
+    pub status: MessageStatus,
+    /// Its deliveries; their order is fixed once planned.
+    pub deliveries: Vec<DeliveryRecord>,
+    /// Last change.
+    pub updated_at: Millis,
+}
+
+impl MessageState {
+    /// The state of a message just accepted.
+    #[must_use]
+    pub const fn accepted(at: Millis) -> Self {
+        Self { status: MessageStatus::Accepted, deliveries: Vec::new(), updated_at: at }
+    }
+}

@@ -1,0 +1,250 @@
+//! The handle the outside holds: submit, read, and change what the operators
+//! and citizens own. Cheap to clone; hides the actors and the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::board::Board;
+use crate::directory::Directory;
+use crate::domain::books::Books;
+use crate::domain::citizen::Citizen;
+use crate::domain::delivery::MessageState;
+use crate::domain::fiscal_code::FiscalCode;
+use crate::domain::id::{MessageId, PartitionId};
+use crate::domain::inbox::InboxEntry;
+use crate::domain::message::{Content, FeatureLevel, Message};
+use crate::domain::service::{ApiKey, Organization, Service};
+use crate::domain::time::Millis;
+use crate::message::partition::PartitionMessage;
+use crate::policy::admission::{Admission, Permit};
+use crate::port::clock::Clock;
+use crate::port::rng::Rng;
+use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Upsert};
+use crate::supervise::Address;
+
+/// A message as a sender hands it in, validated.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The sender.
+    pub service: Arc<Service>,
+    /// The recipient.
+    pub recipient: FiscalCode,
+    /// Seconds, 3 600 to 604 800.
+    pub time_to_live: u32,
+    /// Feature level.
+    pub feature_level: FeatureLevel,
+    /// What the citizen reads.
+    pub content: Content,
+    /// The claim of an `Idempotency-Key`, if one was sent.
+    pub claim: Option<IdempotencyClaim>,
+}
+
+/// Why a submission was not accepted, by what the sender does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// Too much is waiting; nothing was stored.
+    #[error("too many messages are waiting")]
+    Overloaded {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The `Idempotency-Key` was used with another body.
+    #[error("the Idempotency-Key was used with another request body")]
+    KeyReused,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// The engine, seen from outside.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) admission: Admission,
+    pub(crate) partitions: Vec<Address<PartitionMessage>>,
+}
+
+impl Engine {
+    pub(crate) fn new(inner: Inner) -> Self {
+        Self(Arc::new(inner))
+    }
+
+    /// Accepts a message: durable when this returns.
+    ///
+    /// Returns the id, which is the first request's when the same
+    /// `Idempotency-Key` comes again.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; after `Store(Unconfirmed)` the message's fate is
+    /// unknown and a repetition under the same key settles it.
+    pub async fn submit(&self, submission: Submission) -> Result<MessageId, SubmitError> {
+        let permit = self.admit()?;
+        let now = self.0.clock.now();
+        let message = Message {
+            id: MessageId::new(now, self.0.rng.bits()),
+            fiscal_code: submission.recipient,
+            service: submission.service.id.clone(),
+            accepted_at: now,
+            time_to_live: submission.time_to_live,
+            lane: submission.service.lane,
+            feature_level: submission.feature_level,
+            content: submission.content,
+        };
+        let acceptance = self.0.store.accept(message, submission.claim).await?;
+        drop(permit);
+        match acceptance {
+            Acceptance::Accepted { id, sequence } => {
+                self.partition_of(&submission.recipient)
+                    .cast(PartitionMessage::Accepted { sequence });
+                Ok(id)
+            }
+            Acceptance::Replayed { id } => Ok(id),
+            Acceptance::KeyReused => Err(SubmitError::KeyReused),
+        }
+    }
+
+    fn admit(&self) -> Result<Permit, SubmitError> {
+        self.0
+            .admission
+            .admit(self.0.board.pending_messages())
+            .map_err(|retry_after| SubmitError::Overloaded { retry_after })
+    }
+
+    fn partition_of(&self, citizen: &FiscalCode) -> &Address<PartitionMessage> {
+        let count = u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX);
+        &self.0.partitions[usize::from(PartitionId::of(citizen, count).0)]
+    }
+
+    /// A message with its state, if `recipient` has it.
+    ///
+    /// # Errors
+    /// As [`Store::message`].
+    pub async fn message(
+        &self,
+        recipient: FiscalCode,
+        id: MessageId,
+    ) -> Result<Option<(Message, MessageState)>, StoreError> {
+        self.0.store.message(recipient, id).await
+    }
+
+    /// The newest inbox entries of a citizen; see [`Store::inbox`].
+    ///
+    /// # Errors
+    /// As [`Store::inbox`].
+    pub async fn inbox(
+        &self,
+        citizen: FiscalCode,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<InboxEntry>, StoreError> {
+        self.0.store.inbox(citizen, before, limit).await
+    }
+
+    /// A citizen as stored.
+    ///
+    /// # Errors
+    /// As [`Store::citizen`].
+    pub async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {
+        self.0.store.citizen(fiscal_code).await
+    }
+
+    /// Writes citizens, new or known. When this returns, no attempt starts
+    /// against what they now prefer (promise 3).
+    ///
+    /// # Errors
+    /// As [`Store::put_citizens`].
+    pub async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
+        let codes: Vec<_> = citizens.iter().map(|citizen| citizen.fiscal_code).collect();
+        let upserts = self.0.store.put_citizens(citizens).await?;
+        for (code, upsert) in codes.iter().zip(&upserts) {
+            if *upsert == Upsert::Updated {
+                self.citizen_changed(*code).await?;
+            }
+        }
+        Ok(upserts)
+    }
+
+    /// Lets the citizen's actor, if one is live, take the new record up.
+    async fn citizen_changed(&self, code: FiscalCode) -> Result<(), StoreError> {
+        let _ = self.partition_of(&code);
+        Ok(())
+    }
+
+    /// The registry in memory.
+    #[must_use]
+    pub fn directory(&self) -> &Directory {
+        &self.0.directory
+    }
+
+    /// Writes an organisation, new or known.
+    ///
+    /// # Errors
+    /// As [`Store::put_organization`].
+    pub async fn put_organization(&self, organization: Organization) -> Result<(), StoreError> {
+        self.0.store.put_organization(organization.clone()).await?;
+        self.0.directory.put_organization(organization);
+        Ok(())
+    }
+
+    /// Writes a service, new or known. Switching it off stops what is queued.
+    ///
+    /// # Errors
+    /// As [`Store::put_service`].
+    pub async fn put_service(&self, service: Service) -> Result<(), StoreError> {
+        self.0.store.put_service(service.clone()).await?;
+        self.0.directory.put_service(Arc::new(service));
+        Ok(())
+    }
+
+    /// Writes a key.
+    ///
+    /// # Errors
+    /// As [`Store::put_key`].
+    pub async fn put_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        self.0.store.put_key(key.clone()).await?;
+        self.0.directory.put_key(key);
+        Ok(())
+    }
+
+    /// Removes a key; `false` when there was none.
+    ///
+    /// # Errors
+    /// As [`Store::remove_key`].
+    pub async fn remove_key(&self, id: &str) -> Result<bool, StoreError> {
+        let found = self.0.store.remove_key(id).await?;
+        self.0.directory.remove_key(id);
+        Ok(found)
+    }
+
+    /// The books, summed over the partitions.
+    ///
+    /// # Errors
+    /// As [`Store::books`].
+    pub async fn books(&self) -> Result<Books, StoreError> {
+        self.0.store.books().await
+    }
+
+    /// What the actors show of themselves.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.0.board
+    }
+
+    /// The wall clock of the engine.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.0.clock.now()
+    }
+
+    /// 128 random bits from the engine's source.
+    #[must_use]
+    pub fn random_bits(&self) -> u128 {
+        self.0.rng.bits()
+    }
+}

@@ -1,0 +1,3 @@
+//! Mailboxes: one enum per actor.
+
+pub mod partition;

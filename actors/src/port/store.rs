@@ -1,0 +1,280 @@
+//! The store: everything durable.
+//!
+//! Two kinds of callers. *Any node* accepts messages, writes citizens and
+//! registry entries, and reads; those steps are made safe by idempotency and
+//! versions. The *owner* of a partition advances it, and each of its writes
+//! carries the epoch it owns the partition under: a store refuses all but the
+//! newest ([`StoreError::Fenced`]).
+//!
+//! An `Ok` means durable: fsynced (embedded), or applied, fsynced and
+//! replicated as configured (Redis).
+
+use async_trait::async_trait;
+
+use crate::domain::books::Books;
+use crate::domain::citizen::Citizen;
+use crate::domain::delivery::{Endpoint, MessageState};
+use crate::domain::effect::Effect;
+use crate::domain::fiscal_code::FiscalCode;
+use crate::domain::id::{Epoch, MessageId, PartitionId, RouteId};
+use crate::domain::inbox::InboxEntry;
+use crate::domain::message::Message;
+use crate::domain::service::{ApiKey, Organization, Registry, Service};
+use crate::domain::time::Millis;
+
+/// A failed store operation, by what the caller does next.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Nothing was written; try again later.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The write's fate is unknown: repeat it under the same identity.
+    #[error("the write could not be confirmed: {0}")]
+    Unconfirmed(String),
+    /// Somebody newer owns the partition: drop everything and stop.
+    #[error("partition {0} has a newer owner")]
+    Fenced(PartitionId),
+    /// What is stored cannot be right; the text names the place.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+}
+
+/// The claim of an `Idempotency-Key`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdempotencyClaim {
+    /// Hash of (service, method and path, key).
+    pub scope: [u8; 32],
+    /// Hash of the request body.
+    pub body: [u8; 32],
+}
+
+/// What became of a submitted message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// Durable in the intake journal of its partition.
+    Accepted {
+        /// The message.
+        id: MessageId,
+        /// Its place in the journal.
+        sequence: u64,
+    },
+    /// The same request was accepted before: its id again, nothing written.
+    Replayed {
+        /// The message of the first request.
+        id: MessageId,
+    },
+    /// The same key was used with another body: nothing written.
+    KeyReused,
+}
+
+/// A journal entry waiting for its citizen's turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Arrival {
+    /// Place in the journal; contiguous within a partition.
+    pub sequence: u64,
+    /// The message.
+    pub message: Message,
+    /// Its recipient as now stored.
+    pub citizen: Option<Citizen>,
+    /// The turn was already taken: the entry only awaits the checkpoint.
+    pub done: bool,
+}
+
+/// A delivery whose next attempt is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DueDelivery {
+    /// When it was due.
+    pub due: Millis,
+    /// Its message.
+    pub message: Message,
+    /// All the message's deliveries.
+    pub state: MessageState,
+    /// Which of them is due.
+    pub endpoint: Endpoint,
+    /// Its recipient as now stored.
+    pub citizen: Option<Citizen>,
+}
+
+/// Waiting deliveries of one route in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backlog {
+    /// The route; it may no longer be configured.
+    pub route: RouteId,
+    /// How many wait.
+    pub pending: u64,
+}
+
+/// A partition taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// To be passed with each of the owner's writes.
+    pub epoch: Epoch,
+    /// Journal entries below this are done with.
+    pub checkpoint: u64,
+    /// The next journal entry to be written.
+    pub tail: u64,
+    /// Journal entries from the checkpoint on whose turn is not yet taken,
+    /// counted from the messages' states.
+    pub unprocessed: u64,
+    /// Waiting deliveries, counted from the due entries.
+    pub backlogs: Vec<Backlog>,
+}
+
+/// One atomic step of a partition's owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Step {
+    /// The changes, applied in order.
+    pub effects: Vec<Effect>,
+    /// Journal entries below this are done with and may be removed.
+    pub checkpoint: Option<u64>,
+    /// Time recorded with the changes.
+    pub at: Millis,
+}
+
+/// What became of each citizen written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upsert {
+    /// New, with the partition's next ordinal.
+    Inserted,
+    /// Replaced; the ordinal stays, the version rises.
+    Updated,
+}
+
+/// Everything durable.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Appends a message to its partition's intake journal, once per claim.
+    /// Messages accepted at the same time share one fsync.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
+    async fn accept(
+        &self,
+        message: Message,
+        claim: Option<IdempotencyClaim>,
+    ) -> Result<Acceptance, StoreError>;
+
+    /// A message with its state, if `recipient` has it.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn message(
+        &self,
+        recipient: FiscalCode,
+        id: MessageId,
+    ) -> Result<Option<(Message, MessageState)>, StoreError>;
+
+    /// The newest `limit` inbox entries of a citizen published before
+    /// `before` (none: from the top), newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn inbox(
+        &self,
+        citizen: FiscalCode,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<InboxEntry>, StoreError>;
+
+    /// A citizen as stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError>;
+
+    /// Writes citizens, new or known. Versions are assigned here; a device
+    /// already registered keeps its time of registration.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`]; then any
+    /// of them may or may not have been written, and repeating is harmless.
+    async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError>;
+
+    /// Takes partition `id` over: raises its epoch, so that every earlier
+    /// owner is fenced, checks its journal and counts what waits.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the journal has a gap or a record that
+    /// does not match its checksum.
+    async fn open_partition(&self, id: PartitionId) -> Result<Opened, StoreError>;
+
+    /// Up to `limit` journal entries from `from` on, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn arrivals(
+        &self,
+        partition: PartitionId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, StoreError>;
+
+    /// Up to `limit` deliveries of `route` that are due at `until` or
+    /// earlier, the oldest first, but for those in `except`; and when the
+    /// first one after them is due.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn due(
+        &self,
+        partition: PartitionId,
+        route: &RouteId,
+        until: Millis,
+        limit: usize,
+        except: &[(MessageId, Endpoint)],
+    ) -> Result<(Vec<DueDelivery>, Option<Millis>), StoreError>;
+
+    /// Commits a step of the partition's owner.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when `epoch` is not the newest; nothing is
+    /// written then.
+    async fn commit(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        step: Step,
+    ) -> Result<(), StoreError>;
+
+    /// The books, summed over the partitions.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn books(&self) -> Result<Books, StoreError>;
+
+    /// All organisations, services and keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn registry(&self) -> Result<Registry, StoreError>;
+
+    /// Writes an organisation, new or known.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
+    async fn put_organization(&self, organization: Organization) -> Result<(), StoreError>;
+
+    /// Writes a service, new or known.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
+    async fn put_service(&self, service: Service) -> Result<(), StoreError>;
+
+    /// Writes a key.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
+    async fn put_key(&self, key: ApiKey) -> Result<(), StoreError>;
+
+    /// Removes a key; `false` when there was none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
+    async fn remove_key(&self, id: &str) -> Result<bool, StoreError>;
+
+    /// Removes idempotency claims made before `before`; returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn forget_claims(&self, before: Millis) -> Result<u64, StoreError>;
+}
