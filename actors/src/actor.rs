@@ -1,1 +1,7 @@
-//! (module)
+//! Thin actor shells around the policies, one actor a file.
+
+pub(crate) mod citizen;
+pub(crate) mod connection;
+pub(crate) mod partition;
+pub(crate) mod route;
+pub(crate) mod ticker;

@@ -3,6 +3,7 @@
 //! Every type here is what the store keeps and what the actors pass around;
 //! wire formats (IO's JSON, the providers' JSON) live at the edge.
 
+pub mod answer;
 pub mod books;
 pub mod citizen;
 pub mod delivery;
@@ -14,5 +15,6 @@ pub mod lane;
 pub mod message;
 pub mod outcome;
 pub mod preference;
+pub mod push;
 pub mod service;
 pub mod time;

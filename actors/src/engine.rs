@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::oneshot;
 
 use crate::board::Board;
 use crate::directory::Directory;
@@ -15,12 +16,11 @@ use crate::domain::inbox::InboxEntry;
 use crate::domain::message::{Content, FeatureLevel, Message};
 use crate::domain::service::{ApiKey, Organization, Service};
 use crate::domain::time::Millis;
-use crate::message::partition::PartitionMessage;
+use crate::message::partition::{PartitionHandle, PartitionMessage};
 use crate::policy::admission::{Admission, Permit};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
 use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Upsert};
-use crate::supervise::Address;
 
 /// A message as a sender hands it in, validated.
 #[derive(Clone, Debug)]
@@ -67,7 +67,7 @@ pub(crate) struct Inner {
     pub(crate) directory: Arc<Directory>,
     pub(crate) board: Arc<Board>,
     pub(crate) admission: Admission,
-    pub(crate) partitions: Vec<Address<PartitionMessage>>,
+    pub(crate) partitions: Arc<[PartitionHandle]>,
 }
 
 impl Engine {
@@ -100,8 +100,7 @@ impl Engine {
         drop(permit);
         match acceptance {
             Acceptance::Accepted { id, sequence } => {
-                self.partition_of(&submission.recipient)
-                    .cast(PartitionMessage::Accepted { sequence });
+                self.partition_of(&submission.recipient).appended(sequence);
                 Ok(id)
             }
             Acceptance::Replayed { id } => Ok(id),
@@ -116,7 +115,7 @@ impl Engine {
             .map_err(|retry_after| SubmitError::Overloaded { retry_after })
     }
 
-    fn partition_of(&self, citizen: &FiscalCode) -> &Address<PartitionMessage> {
+    fn partition_of(&self, citizen: &FiscalCode) -> &PartitionHandle {
         let count = u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX);
         &self.0.partitions[usize::from(PartitionId::of(citizen, count).0)]
     }
@@ -164,16 +163,21 @@ impl Engine {
         let upserts = self.0.store.put_citizens(citizens).await?;
         for (code, upsert) in codes.iter().zip(&upserts) {
             if *upsert == Upsert::Updated {
-                self.citizen_changed(*code).await?;
+                self.citizen_changed(*code).await;
             }
         }
         Ok(upserts)
     }
 
-    /// Lets the citizen's actor, if one is live, take the new record up.
-    async fn citizen_changed(&self, code: FiscalCode) -> Result<(), StoreError> {
-        let _ = self.partition_of(&code);
-        Ok(())
+    /// Waits until the citizen's partition has taken the new record up. A
+    /// partition that is being restarted reads it from the store.
+    async fn citizen_changed(&self, citizen: FiscalCode) {
+        let (done, taken_up) = oneshot::channel();
+        let told = PartitionMessage::Changed { citizen, done };
+        if self.partition_of(&citizen).address.cast(told) {
+            // An error means that the partition ended: see above.
+            let _ = taken_up.await;
+        }
     }
 
     /// The registry in memory.

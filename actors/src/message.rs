@@ -1,3 +1,7 @@
-//! Mailboxes: one enum per actor.
+//! Mailboxes, one enum per actor, and what travels in them.
 
+pub mod citizen;
+pub mod connection;
 pub mod partition;
+pub mod route;
+pub mod ticket;

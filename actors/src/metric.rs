@@ -1,1 +1,103 @@
-//! (module)
+//! Metrics of the engine: every name, label and help text in one place.
+//!
+//! Labels come from fixed lists (route names from the configuration); none
+//! ever names a person, a token or a message.
+
+use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+
+use crate::domain::answer::Answer;
+use crate::domain::id::RouteId;
+
+/// Attempts answered, by route and kind of answer.
+pub const ATTEMPTS: &str = "araldo_attempts_total";
+/// Answers that were not an acceptance, by route and the provider's reason.
+pub const REFUSALS: &str = "araldo_provider_refusals_total";
+/// Seconds from a message's acceptance to its provider's, by route.
+pub const DELIVERY_SECONDS: &str = "araldo_delivery_seconds";
+/// Citizen actors started.
+pub const ACTIVATIONS: &str = "araldo_citizen_activations_total";
+/// Turns that panicked.
+pub const PANICS: &str = "araldo_citizen_panics_total";
+/// Restarts of supervised actors, by child.
+pub const RESTARTS: &str = "araldo_actor_restarts_total";
+/// Effects per committed step of a partition.
+pub const STEP_EFFECTS: &str = "araldo_step_effects";
+
+/// Tells the recorder what each metric means.
+pub fn describe() {
+    describe_counter!(ATTEMPTS, "Attempts answered, by route and kind of answer");
+    describe_counter!(REFUSALS, "Answers other than acceptance, by route and provider's reason");
+    describe_histogram!(
+        DELIVERY_SECONDS,
+        Unit::Seconds,
+        "From a message's acceptance by us to its acceptance by the provider"
+    );
+    describe_counter!(ACTIVATIONS, "Citizen actors started");
+    describe_counter!(PANICS, "Turns of a citizen that panicked");
+    describe_counter!(RESTARTS, "Restarts of supervised actors");
+    describe_histogram!(STEP_EFFECTS, Unit::Count, "Changes per committed step of a partition");
+}
+
+/// Handles of one route's metrics, looked up once: the macros hash and lock
+/// on each call.
+#[derive(Clone)]
+pub(crate) struct RouteMetrics {
+    route: RouteId,
+    accepted: Counter,
+    delivery_seconds: Histogram,
+}
+
+impl RouteMetrics {
+    pub(crate) fn new(route: &RouteId) -> Self {
+        let name = route.as_str().to_owned();
+        Self {
+            route: route.clone(),
+            accepted: counter!(ATTEMPTS, "route" => name.clone(), "answer" => "accepted"),
+            delivery_seconds: histogram!(DELIVERY_SECONDS, "route" => name),
+        }
+    }
+
+    /// Counts an answer; `seconds` since the message was accepted.
+    pub(crate) fn answered(&self, answer: &Answer, seconds: f64) {
+        let (kind, reason) = match answer {
+            Answer::Accepted => {
+                self.accepted.increment(1);
+                self.delivery_seconds.record(seconds);
+                return;
+            }
+            Answer::RetryDelivery { reason, .. } => ("retry_delivery", *reason),
+            Answer::RetryRoute { reason, .. } => ("retry_route", *reason),
+            Answer::RetryElsewhere { reason } => ("retry_elsewhere", *reason),
+            Answer::Unknown { reason } => ("unknown", *reason),
+            Answer::DropToken { reason, .. } => ("drop_token", *reason),
+            Answer::Fail { reason, .. } => ("fail", *reason),
+            Answer::Halt { reason } => ("halt", *reason),
+        };
+        let route = self.route.as_str();
+        counter!(ATTEMPTS, "route" => route.to_owned(), "answer" => kind).increment(1);
+        counter!(REFUSALS, "route" => route.to_owned(), "reason" => reason).increment(1);
+    }
+}
+
+/// Handles of a partition's metrics.
+#[derive(Clone)]
+pub(crate) struct PartitionMetrics {
+    pub(crate) activations: Counter,
+    pub(crate) panics: Counter,
+    pub(crate) step_effects: Histogram,
+}
+
+impl PartitionMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            activations: counter!(ACTIVATIONS),
+            panics: counter!(PANICS),
+            step_effects: histogram!(STEP_EFFECTS),
+        }
+    }
+}
+
+/// Counts a restart of the child called `name`.
+pub(crate) fn restarted(name: &str) {
+    counter!(RESTARTS, "actor" => name.to_owned()).increment(1);
+}

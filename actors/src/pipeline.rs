@@ -1,1 +1,297 @@
-//! (module)
+//! The assembly: spawns and wires all actors in one function, sink first, so
+//! that everyone's addressee lives before anyone can speak to it.
+
+use futures_util::future::join_all;
+use ractor::{Actor, ActorRef, SpawnErr};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::actor::citizen::World;
+use crate::actor::partition::{self, Partition};
+use crate::actor::route::{self, Route};
+use crate::actor::ticker::{Audience, Ticker};
+use crate::board::Board;
+use crate::directory::Directory;
+use crate::domain::citizen::Platform;
+use crate::domain::id::{PartitionId, RouteId};
+use crate::engine::{Engine, Inner};
+use crate::message::partition::{PartitionHandle, PartitionMessage};
+use crate::message::route::RouteMessage;
+use crate::policy::admission::{Admission, AdmissionLimits};
+use crate::policy::backoff::RetryPolicy;
+use crate::policy::breaker::BreakerLimits;
+use crate::policy::restart::Intensity;
+use crate::policy::turn::{RouteEntry, RouteTable};
+use crate::port::clock::Clock;
+use crate::port::provider::Connector;
+use crate::port::rng::Rng;
+use crate::port::store::{Store, StoreError};
+use crate::supervise::{Address, Child, Children, Supervisor};
+
+pub use crate::actor::partition::PartitionLimits;
+
+/// Limits of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EngineOptions {
+    /// Slices of the citizens; fixed when the store is created.
+    pub partitions: u16,
+    /// Limits of each partition.
+    pub partition: PartitionLimits,
+    /// Limits of the intake.
+    pub admission: AdmissionLimits,
+    /// Restarts that each supervisor takes for bad luck.
+    pub intensity: Intensity,
+}
+
+/// What the engine stands on.
+#[derive(Clone)]
+pub struct Ports {
+    /// Everything durable.
+    pub store: Arc<dyn Store>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// One configured route.
+pub struct RouteOptions {
+    /// Its name.
+    pub id: RouteId,
+    /// The platform it carries.
+    pub platform: Platform,
+    /// Opens its connections.
+    pub connector: Arc<dyn Connector>,
+    /// How many.
+    pub connections: usize,
+    /// How failures are retried.
+    pub retry: RetryPolicy,
+    /// When to stop knocking.
+    pub breaker: BreakerLimits,
+}
+
+/// Why the engine could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The registry could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An actor could not start; its own sentence.
+    #[error("{0}")]
+    Actor(String),
+}
+
+impl From<SpawnErr> for StartError {
+    fn from(error: SpawnErr) -> Self {
+        match error {
+            SpawnErr::StartupFailed(cause) => Self::Actor(cause.to_string()),
+            other => Self::Actor(other.to_string()),
+        }
+    }
+}
+
+/// A running engine.
+pub struct Running {
+    /// The handle for the outside.
+    pub engine: Engine,
+    handles: Arc<[PartitionHandle]>,
+    routes: Vec<Address<RouteMessage>>,
+    root: ActorRef<()>,
+    ended: JoinHandle<()>,
+}
+
+/// Starts the engine: takes every partition over and opens the routes.
+///
+/// # Errors
+/// [`StartError`], with one sentence for the operator.
+pub async fn start(
+    options: EngineOptions,
+    ports: Ports,
+    routes: Vec<RouteOptions>,
+) -> Result<Running, StartError> {
+    let directory = Arc::new(Directory::new(ports.store.registry().await?));
+    let board = Arc::new(Board::new(options.partitions));
+    let handles: Arc<[PartitionHandle]> =
+        (0..options.partitions).map(|_| PartitionHandle::default()).collect();
+    let world = Arc::new(World {
+        directory: Arc::clone(&directory),
+        routes: RouteTable::new(routes.iter().map(RouteOptions::entry).collect()),
+        clock: Arc::clone(&ports.clock),
+        rng: Arc::clone(&ports.rng),
+    });
+    let assembly = Assembly { options, ports, board, handles, world };
+    let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
+    let addresses: Vec<_> =
+        contexts.iter().map(|context| (context.id.clone(), context.address.clone())).collect();
+    let push = contexts.into_iter().map(route_child).collect();
+    let slices = assembly.partitions(&addresses).into_iter().map(partition_child).collect();
+    let routes: Vec<_> = addresses.into_iter().map(|(_, address)| address).collect();
+    let audience = Audience { partitions: Arc::clone(&assembly.handles), routes: routes.clone() };
+    let root = assembly.children(vec![
+        supervisor_child("push", assembly.children(push)),
+        supervisor_child("partitions", assembly.children(slices)),
+        ticker_child(audience),
+    ]);
+    let (root, ended) = Actor::spawn(None, Supervisor, root).await?;
+    let Assembly { options, ports, board, handles, .. } = assembly;
+    let engine = Engine::new(Inner {
+        store: ports.store,
+        clock: ports.clock,
+        rng: ports.rng,
+        directory,
+        board,
+        admission: Admission::new(options.admission),
+        partitions: Arc::clone(&handles),
+    });
+    Ok(Running { engine, handles, routes, root, ended })
+}
+
+impl RouteOptions {
+    fn entry(&self) -> RouteEntry {
+        RouteEntry { id: self.id.clone(), platform: self.platform, retry: self.retry }
+    }
+}
+
+/// What the parts are made from.
+struct Assembly {
+    options: EngineOptions,
+    ports: Ports,
+    board: Arc<Board>,
+    handles: Arc<[PartitionHandle]>,
+    world: Arc<World>,
+}
+
+impl Assembly {
+    fn route(&self, route: RouteOptions) -> Arc<route::Context> {
+        Arc::new(route::Context {
+            id: route.id,
+            kind: route.platform.as_str(),
+            connector: route.connector,
+            connections: route.connections,
+            breaker: route.breaker,
+            intensity: self.options.intensity,
+            clock: Arc::clone(&self.ports.clock),
+            board: Arc::clone(&self.board),
+            address: Address::default(),
+        })
+    }
+
+    fn partitions(
+        &self,
+        routes: &[(RouteId, Address<RouteMessage>)],
+    ) -> Vec<Arc<partition::Context>> {
+        let context = |id| {
+            Arc::new(partition::Context {
+                id: PartitionId(id),
+                limits: self.options.partition,
+                store: Arc::clone(&self.ports.store),
+                world: Arc::clone(&self.world),
+                board: Arc::clone(&self.board),
+                handles: Arc::clone(&self.handles),
+                routes: routes.to_vec(),
+                current: Arc::new(AtomicU64::new(0)),
+            })
+        };
+        (0..self.options.partitions).map(context).collect()
+    }
+
+    fn children(&self, children: Vec<Child>) -> Children {
+        Children::new(children, self.options.intensity, Arc::clone(&self.ports.clock))
+    }
+}
+
+fn route_child(context: Arc<route::Context>) -> Child {
+    let name = format!("route {}", context.id);
+    Child::new(
+        name,
+        Box::new(move |_generation, parent| {
+            let context = Arc::clone(&context);
+            Box::pin(async move {
+                Ok(Actor::spawn_linked(None, Route, context, parent).await?.0.get_cell())
+            })
+        }),
+    )
+}
+
+fn partition_child(context: Arc<partition::Context>) -> Child {
+    let name = format!("partition {}", context.id);
+    Child::new(
+        name,
+        Box::new(move |generation, parent| {
+            let arguments = (Arc::clone(&context), generation);
+            Box::pin(async move {
+                Ok(Actor::spawn_linked(None, Partition, arguments, parent).await?.0.get_cell())
+            })
+        }),
+    )
+}
+
+fn ticker_child(audience: Audience) -> Child {
+    Child::new(
+        "ticker",
+        Box::new(move |_generation, parent| {
+            let audience = audience.clone();
+            Box::pin(async move {
+                Ok(Actor::spawn_linked(None, Ticker, audience, parent).await?.0.get_cell())
+            })
+        }),
+    )
+}
+
+/// A supervisor under the root. Its failure is the engine's: it has already
+/// restarted its children as often as bad luck explains, so it is not
+/// started again.
+fn supervisor_child(name: &str, children: Children) -> Child {
+    let children = std::sync::Mutex::new(Some(children));
+    Child::new(
+        name,
+        Box::new(move |_generation, parent| {
+            let children = children.lock().ok().and_then(|mut held| held.take());
+            Box::pin(async move {
+                let children = children
+                    .ok_or_else(|| SpawnErr::StartupFailed("its children keep failing".into()))?;
+                Ok(Actor::spawn_linked(None, Supervisor, children, parent).await?.0.get_cell())
+            })
+        }),
+    )
+}
+
+impl Running {
+    /// Resolves when the engine has ended by itself: a supervisor gave up.
+    pub async fn ended(&mut self) {
+        // A join error would mean that the root was aborted: also an end.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Ends in order: routes finish what is in flight and hand back what is
+    /// queued, partitions store what they hear, then everything stops. Work
+    /// not finished within `deadline` is left to the next start.
+    pub async fn shutdown(self, deadline: Duration) {
+        let drained = async {
+            drain(&self.routes, |route, done| route.cast(RouteMessage::Drain { done })).await;
+            drain(&self.handles, |partition, done| {
+                partition.address.cast(PartitionMessage::Drain { done })
+            })
+            .await;
+        };
+        if tokio::time::timeout(deadline, drained).await.is_err() {
+            tracing::warn!("not everything in flight finished in time; it will be repeated");
+        }
+        self.root.stop(None);
+        let _ = tokio::time::timeout(deadline, self.ended).await;
+    }
+}
+
+/// Tells each of `actors` to drain and waits for all.
+async fn drain<A>(actors: &[A], tell: impl Fn(&A, oneshot::Sender<()>) -> bool) {
+    let waits = actors.iter().map(|actor| {
+        let (done, drained) = oneshot::channel();
+        tell(actor, done);
+        drained
+    });
+    // An actor that died meanwhile drops its sender: nothing to wait for.
+    join_all(waits).await;
+}

@@ -3,3 +3,13 @@
 //! values, so each is tested exhaustively without an actor.
 
 pub mod admission;
+pub mod backoff;
+pub mod breaker;
+#[cfg(test)]
+mod fixture;
+pub mod lanes;
+pub mod notice;
+pub mod restart;
+pub mod routing;
+pub mod turn;
+pub mod watermark;

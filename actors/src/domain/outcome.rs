@@ -54,6 +54,8 @@ pub enum Failure {
     RefusedEndpoint,
     /// The retry budget ran out.
     RetriesExhausted,
+    /// Deciding about the delivery failed repeatedly: a fault of ours.
+    TurnFailed,
 }
 
 impl Failure {
@@ -66,6 +68,7 @@ impl Failure {
             Self::RefusedContent => "refused_content",
             Self::RefusedEndpoint => "refused_endpoint",
             Self::RetriesExhausted => "retries_exhausted",
+            Self::TurnFailed => "turn_failed",
         }
     }
 }

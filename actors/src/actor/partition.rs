@@ -1,0 +1,164 @@
+//! The partition: owns a slice of the citizens.
+//!
+//! Reads its intake journal as far as it has room, activates citizens, stores
+//! what their turns decide in atomic steps under its epoch, then hands
+//! deliveries to routes against credits. Everything it holds in memory can
+//! be rebuilt from the store: after a crash of this actor the next
+//! generation opens the partition again, which fences this one, and starts
+//! from the checkpoint and the due entries.
+//!
+//! Order of every step: decide, store, act. Nothing leaves for a provider
+//! before the plan it belongs to is durable.
+
+mod active;
+mod flights;
+mod state;
+
+use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::actor::citizen::World;
+use crate::board::Board;
+use crate::domain::id::PartitionId;
+use crate::domain::id::RouteId;
+use crate::message::partition::{PartitionHandle, PartitionMessage};
+use crate::message::route::RouteMessage;
+use crate::message::ticket::Home;
+use crate::metric::PartitionMetrics;
+use crate::policy::watermark::Watermark;
+use crate::port::store::{Opened, Store};
+use crate::supervise::Address;
+
+pub(crate) use flights::RouteBook;
+pub(crate) use state::State;
+
+/// Limits of a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PartitionLimits {
+    /// Arrivals taken from the journal whose turn is not yet stored.
+    pub max_active: usize,
+    /// Deliveries in flight per route.
+    pub credits: usize,
+    /// Panics of one message's turn before it is quarantined.
+    pub max_panics: u32,
+}
+
+/// What every generation of a partition starts from.
+pub(crate) struct Context {
+    pub(crate) id: PartitionId,
+    pub(crate) limits: PartitionLimits,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) world: Arc<World>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) handles: Arc<[PartitionHandle]>,
+    pub(crate) routes: Vec<(RouteId, Address<RouteMessage>)>,
+    pub(crate) current: Arc<AtomicU64>,
+}
+
+impl Context {
+    fn handle(&self) -> &PartitionHandle {
+        &self.handles[usize::from(self.id.0)]
+    }
+}
+
+/// The actor.
+pub(crate) struct Partition;
+
+impl Actor for Partition {
+    type Msg = PartitionMessage;
+    type State = State;
+    type Arguments = (Arc<Context>, u64);
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<PartitionMessage>,
+        (context, generation): (Arc<Context>, u64),
+    ) -> Result<State, ActorProcessingErr> {
+        let opened = context.store.open_partition(context.id).await?;
+        context.current.store(generation, Ordering::Release);
+        context.handle().address.set(myself.clone());
+        let state = rebuild(context, generation, myself.clone(), &opened);
+        state.show();
+        state.context.board.partition(state.context.id.0).open.store(true, Ordering::Release);
+        myself.cast(PartitionMessage::Poked)?;
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<PartitionMessage>,
+        message: PartitionMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            PartitionMessage::Poked => state.poked().await?,
+            PartitionMessage::Turned { citizen, incarnation, turn } => {
+                state.turned(citizen, incarnation, turn);
+            }
+            PartitionMessage::Fell { citizen, incarnation } => {
+                state.fell(citizen, incarnation).await?;
+            }
+            PartitionMessage::Report(report) => state.report(report),
+            PartitionMessage::Flush => state.flush().await?,
+            PartitionMessage::Tick => state.tick().await?,
+            PartitionMessage::Changed { citizen, done } => {
+                state.changed(citizen).await?;
+                // The caller may have given up waiting.
+                let _ = done.send(());
+            }
+            PartitionMessage::Drain { done } => state.drain(done),
+        }
+        state.show();
+        Ok(())
+    }
+}
+
+/// The state of a partition just taken over.
+fn rebuild(
+    context: Arc<Context>,
+    generation: u64,
+    myself: ActorRef<PartitionMessage>,
+    opened: &Opened,
+) -> State {
+    let waiting = |route: &RouteId| {
+        opened.backlogs.iter().find(|backlog| backlog.route == *route).map_or(0, |b| b.pending)
+    };
+    let routes: Vec<_> = context
+        .routes
+        .iter()
+        .map(|(id, address)| {
+            let credits = context.limits.credits;
+            RouteBook::new(id.clone(), address.clone(), credits, waiting(id))
+        })
+        .collect();
+    let routed: u64 = routes.iter().map(RouteBook::pending).sum();
+    let waiting: u64 = opened.backlogs.iter().map(|backlog| backlog.pending).sum();
+    let home = Home {
+        address: context.handle().address.clone(),
+        generation,
+        current: Arc::clone(&context.current),
+    };
+    State {
+        epoch: opened.epoch,
+        home,
+        myself,
+        next_read: opened.checkpoint,
+        tail: opened.tail,
+        watermark: Watermark::new(opened.checkpoint),
+        checkpoint: opened.checkpoint,
+        unprocessed: opened.unprocessed,
+        arrivals_in_hand: 0,
+        active: HashMap::new(),
+        incarnations: 0,
+        routes,
+        unrouted: waiting - routed,
+        buffer: Vec::new(),
+        flush_scheduled: false,
+        panics: HashMap::new(),
+        draining: None,
+        metrics: PartitionMetrics::new(),
+        context,
+    }
+}

@@ -1,0 +1,313 @@
+//! The route: one configured provider account.
+//!
+//! Owns the queue of lanes, the breaker and the connections. Hands tickets to
+//! the connection with most free slots; holds them while the provider is
+//! down, asked for a pause, or refuses our credentials. Its queue is bounded
+//! by the partitions' credits. If it crashes, its tickets drop and report
+//! themselves to their partitions.
+
+use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+use crate::board::{Board, RouteState, RouteView};
+use crate::domain::answer::Reason;
+use crate::domain::id::RouteId;
+use crate::domain::time::Millis;
+use crate::message::connection::ConnectionMessage;
+use crate::message::route::{RouteMessage, Signal};
+use crate::message::ticket::Ticket;
+use crate::policy::breaker::{Allowance, Breaker, BreakerLimits};
+use crate::policy::lanes::LaneQueue;
+use crate::policy::restart::Intensity;
+use crate::port::clock::Clock;
+use crate::port::provider::Connector;
+use crate::supervise::{Address, Child, Children};
+
+use super::connection;
+
+/// What every generation of a route starts from.
+pub(crate) struct Context {
+    pub(crate) id: RouteId,
+    pub(crate) kind: &'static str,
+    pub(crate) connector: Arc<dyn Connector>,
+    pub(crate) connections: usize,
+    pub(crate) breaker: BreakerLimits,
+    pub(crate) intensity: Intensity,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) address: Address<RouteMessage>,
+}
+
+/// The actor.
+pub(crate) struct Route;
+
+/// One of the route's connections, as the route sees it.
+#[derive(Default)]
+struct Slot {
+    address: Address<ConnectionMessage>,
+    up: bool,
+    free: usize,
+}
+
+/// See the module's text.
+pub(crate) struct State {
+    context: Arc<Context>,
+    children: Children,
+    slots: Vec<Slot>,
+    queue: LaneQueue<Ticket>,
+    in_flight: usize,
+    breaker: Breaker,
+    paused_until: Option<Millis>,
+    halted: Option<Reason>,
+    /// Why a connection was last lost.
+    trouble: String,
+    draining: Option<Vec<oneshot::Sender<()>>>,
+}
+
+impl Actor for Route {
+    type Msg = RouteMessage;
+    type State = State;
+    type Arguments = Arc<Context>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RouteMessage>,
+        context: Arc<Context>,
+    ) -> Result<State, ActorProcessingErr> {
+        context.address.set(myself.clone());
+        let slots: Vec<Slot> = (0..context.connections).map(|_| Slot::default()).collect();
+        let specs = slots
+            .iter()
+            .enumerate()
+            .map(|(index, slot)| connection_child(&context, index, slot.address.clone()))
+            .collect();
+        let mut children = Children::new(specs, context.intensity, Arc::clone(&context.clock));
+        children.start(&myself.get_cell()).await?;
+        let state = State {
+            breaker: Breaker::new(context.breaker),
+            context,
+            children,
+            slots,
+            queue: LaneQueue::default(),
+            in_flight: 0,
+            paused_until: None,
+            halted: None,
+            trouble: "no connection yet".into(),
+            draining: None,
+        };
+        state.show();
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _myself: ActorRef<RouteMessage>,
+        message: RouteMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            RouteMessage::Dispatch(tickets) => state.queue_all(tickets),
+            RouteMessage::Free { connection, slots } => state.slots[connection].free += slots,
+            RouteMessage::Finished { signal } => state.finished(signal),
+            RouteMessage::Hold { tickets } => state.hold(tickets),
+            RouteMessage::Up { connection } => state.slots[connection].up = true,
+            RouteMessage::Lost { connection, detail } => state.lost(connection, detail),
+            RouteMessage::Tick => state.tick(),
+            RouteMessage::Drain { done } => state.drain(done),
+        }
+        state.pump();
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        myself: ActorRef<RouteMessage>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        state.children.on_event(event, &myself.get_cell()).await?;
+        Ok(())
+    }
+}
+
+fn connection_child(
+    context: &Arc<Context>,
+    index: usize,
+    address: Address<ConnectionMessage>,
+) -> Child {
+    let context = Arc::clone(context);
+    let name = format!("connection {index} of route {}", context.id);
+    Child::new(
+        name,
+        Box::new(move |_generation, parent| {
+            let arguments = connection::Arguments {
+                index,
+                route: context.address.clone(),
+                address: address.clone(),
+                id: context.id.clone(),
+                connector: Arc::clone(&context.connector),
+                clock: Arc::clone(&context.clock),
+            };
+            Box::pin(async move {
+                let spawned = Actor::spawn_linked(None, connection::Connection, arguments, parent);
+                Ok(spawned.await?.0.get_cell())
+            })
+        }),
+    )
+}
+
+impl State {
+    fn queue_all(&mut self, tickets: Vec<Ticket>) {
+        if self.draining.is_some() {
+            // Dropped: each reports that no attempt was made.
+            return;
+        }
+        for ticket in tickets {
+            if let Some(lane) = ticket.errand().map(|errand| errand.push.lane) {
+                self.queue.push(lane, ticket);
+            }
+        }
+    }
+
+    /// Takes back, to the front, what a connection could not start.
+    fn hold(&mut self, tickets: Vec<Ticket>) {
+        self.in_flight = self.in_flight.saturating_sub(tickets.len());
+        self.breaker.unprobe();
+        if self.draining.is_none() {
+            for ticket in tickets.into_iter().rev() {
+                if let Some(lane) = ticket.errand().map(|errand| errand.push.lane) {
+                    self.queue.push_front(lane, ticket);
+                }
+            }
+        }
+        self.rest_if_drained();
+    }
+
+    fn lost(&mut self, connection: usize, detail: String) {
+        let slot = &mut self.slots[connection];
+        slot.up = false;
+        slot.free = 0;
+        if self.trouble != detail {
+            tracing::warn!(route = %self.context.id, detail, "connection lost");
+        }
+        self.trouble = detail;
+    }
+
+    fn finished(&mut self, signal: Signal) {
+        let now = self.context.clock.now();
+        self.in_flight = self.in_flight.saturating_sub(1);
+        match signal {
+            Signal::Success => self.breaker.success(),
+            Signal::Neutral => self.breaker.unprobe(),
+            Signal::Failure => self.breaker.failure(now),
+            Signal::Pause(wait) => {
+                self.breaker.unprobe();
+                let until = now.after(wait);
+                self.paused_until = Some(self.paused_until.map_or(until, |at| at.max(until)));
+            }
+            Signal::Halt(reason) => {
+                if self.halted.is_none() {
+                    tracing::error!(route = %self.context.id, reason, "route halted");
+                }
+                self.halted = Some(reason);
+            }
+        }
+        self.rest_if_drained();
+    }
+
+    /// Whether anything may leave at `now`.
+    fn allowance(&mut self, now: Millis) -> Allowance {
+        let paused = self.paused_until.is_some_and(|until| now < until);
+        if paused || self.halted.is_some() || self.draining.is_some() {
+            Allowance::Nothing
+        } else {
+            self.paused_until = None;
+            self.breaker.allowance(now)
+        }
+    }
+
+    /// Hands queued tickets to free slots.
+    fn pump(&mut self) {
+        let now = self.context.clock.now();
+        let mut batches: Vec<Vec<Ticket>> = self.slots.iter().map(|_| Vec::new()).collect();
+        while !self.queue.is_empty() {
+            let probe = match self.allowance(now) {
+                Allowance::All => false,
+                Allowance::Probe => true,
+                Allowance::Nothing => break,
+            };
+            let freest = self.slots.iter_mut().enumerate().max_by_key(|(_, slot)| slot.free);
+            let Some((index, slot)) = freest.filter(|(_, slot)| slot.free > 0) else { break };
+            let Some(ticket) = self.queue.pop() else { break };
+            slot.free -= 1;
+            self.in_flight += 1;
+            batches[index].push(ticket);
+            if probe {
+                self.breaker.probe();
+            }
+        }
+        for (slot, batch) in self.slots.iter().zip(batches) {
+            if !batch.is_empty() {
+                slot.address.cast(ConnectionMessage::Send(batch));
+            }
+        }
+    }
+
+    /// Time has passed: let expired tickets go, look at the connections.
+    fn tick(&mut self) {
+        let now = self.context.clock.now();
+        let expired =
+            |ticket: &Ticket| ticket.errand().is_none_or(|errand| now >= errand.push.expires_at);
+        for ticket in self.queue.take_if(expired) {
+            if let Err(end) = ticket.may_start(now) {
+                ticket.end(end);
+            }
+        }
+        for slot in &self.slots {
+            slot.address.cast(ConnectionMessage::Tick);
+        }
+        self.show();
+    }
+
+    fn drain(&mut self, done: oneshot::Sender<()>) {
+        self.draining.get_or_insert_with(Vec::new).push(done);
+        // Dropped: each reports that no attempt was made.
+        self.queue.take_if(|_| true);
+        self.rest_if_drained();
+    }
+
+    fn rest_if_drained(&mut self) {
+        if let Some(waiting) = &mut self.draining
+            && self.in_flight == 0
+        {
+            for done in waiting.drain(..) {
+                // The caller may have given up waiting.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn show(&self) {
+        let connections = self.slots.iter().filter(|slot| slot.up).count();
+        let (state, detail) = if let Some(reason) = self.halted {
+            (RouteState::Halted, format!("the provider answered {reason}"))
+        } else if connections == 0 {
+            (RouteState::Down, self.trouble.clone())
+        } else if self.breaker.is_open() {
+            (RouteState::Down, "the provider fails; one probe at a time".to_owned())
+        } else if self.paused_until.is_some() {
+            (RouteState::Up, "paused at the provider's request".to_owned())
+        } else {
+            (RouteState::Up, String::new())
+        };
+        self.context.board.show_route(RouteView {
+            id: self.context.id.clone(),
+            kind: self.context.kind,
+            state,
+            connections,
+            queued: self.queue.len() + self.in_flight,
+            detail,
+        });
+    }
+}
