@@ -61,12 +61,17 @@ impl RouteBook {
         self.flights.remove(key)
     }
 
+    /// Whether deliveries not in flight are due.
+    pub(crate) fn waits(&self, now: Millis) -> bool {
+        self.next_due.is_some_and(|due| due <= now)
+    }
+
     /// How many due deliveries to pull from the store at `now`. Waits for a
     /// quarter of the credits, so that pulls come in batches.
     pub(crate) fn pull(&self, now: Millis) -> Option<usize> {
         let free = self.credits - self.flights.len();
         let enough = free * 4 >= self.credits;
-        (enough && self.next_due.is_some_and(|due| due <= now)).then_some(free)
+        (enough && self.waits(now)).then_some(free)
     }
 
     /// What is due next after a pull.

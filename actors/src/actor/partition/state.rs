@@ -313,11 +313,16 @@ impl State {
             self.unprocessed = self.unprocessed.saturating_sub(1);
             self.arrivals_in_hand -= 1;
         }
+        // A due delivery passes the credit it was pulled with on to its
+        // attempt; a new one must not overtake what waits in the store
+        // (promise 7).
+        let pulled = turn.flight.is_some();
         if let Some((route, key)) = &turn.flight {
             self.land(code, route, key);
         }
         for attempt in turn.attempts {
-            self.depart(code, attempt, now, departures);
+            let overtakes = !pulled && self.waits(&attempt.route, now);
+            self.depart(code, attempt, overtakes, now, departures);
         }
         if let Some(active) = self.active.get_mut(&code) {
             active.unsaved -= 1;
@@ -354,21 +359,27 @@ impl State {
         }
     }
 
-    /// Issues the ticket of an attempt if there is a credit; else the
-    /// delivery waits in the store.
+    /// Whether deliveries of `route` wait in the store for their turn.
+    fn waits(&self, route: &RouteId, now: Millis) -> bool {
+        self.routes.iter().any(|book| book.id == *route && book.waits(now))
+    }
+
+    /// Issues the ticket of an attempt if there is a credit and it overtakes
+    /// nothing; else the delivery waits in the store.
     fn depart(
         &mut self,
         code: FiscalCode,
         attempt: Attempt,
+        overtakes: bool,
         now: Millis,
         departures: &mut [Vec<Ticket>],
     ) {
         let Attempt { message, endpoint, route, retries, prepared } = attempt;
-        let draining = self.draining.is_some();
+        let may_leave = !overtakes && self.draining.is_none();
         let Some(index) = self.routes.iter().position(|book| book.id == route) else { return };
         let book = &mut self.routes[index];
         let Some(active) = self.active.get_mut(&code) else { return };
-        if draining || !book.take_off((message.id, endpoint)) {
+        if !may_leave || !book.take_off((message.id, endpoint)) {
             book.due_at(now);
             return;
         }

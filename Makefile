@@ -1,0 +1,32 @@
+# The commands of the house. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test contract demo bench openapi
+
+help: ## List the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -ts "$$(printf '\t')"
+
+setup: ## Install what building and testing need (Debian; asks for nothing that is there)
+	@./scripts/setup.sh
+
+check: ## Format, lints with warnings denied, and the rules of the house
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --locked --test tidy
+
+contract: ## Generate the client of IO's sender contract that the tests run
+	cd tests/contract && npm ci --silent && npm run --silent generate
+
+test: setup contract ## All suites: unit, contract, integration and crash
+	cargo build --locked --bin araldo
+	cargo test --workspace --locked
+
+demo: ## A morning of messages to 200,000 synthetic citizens
+	cargo run --release --locked -- demo
+
+bench: ## Measure the intake (docs/benchmarks.md)
+	cargo build --release --locked --workspace
+	target/release/araldo-loadtest bench intake --araldo target/release/araldo
+
+openapi: ## Write docs/api/openapi.json from the handlers
+	cargo run --quiet --locked -- openapi > docs/api/openapi.json

@@ -1,0 +1,37 @@
+//! The command line: one file per command, this one only names them.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod sim;
+
+/// Any failure of a command, already worded for the person at the keyboard.
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[derive(Parser)]
+#[command(
+    name = "araldo-loadtest",
+    version,
+    about = "Provider simulators and load tester of Araldo",
+    long_about = "Provider simulators and load tester of Araldo.\n\n\
+        The simulators are real HTTP/2 servers that obey Apple's and Google's rules, refuse what those would refuse, \
+        and keep their own books of what arrived. Nothing here sends a notification to a real device.",
+    after_help = "Log level: ARALDO_LOG (for example ARALDO_LOG=debug)."
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a provider simulator until SIGTERM, Ctrl-C or end of standard input
+    Sim(sim::Arguments),
+}
+
+pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    match arguments.command {
+        Command::Sim(arguments) => sim::run(arguments),
+    }
+}

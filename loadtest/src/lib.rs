@@ -1,0 +1,25 @@
+//! Provider simulators and load tester of Araldo.
+//!
+//! The judge shares no code with the judged: this crate talks HTTP only and never imports the engine. It owns
+//! the simulators of APNs and FCM with their own books, a synthetic population, a day's plan of messages, a
+//! closed-loop HTTP driver, a stage that runs the real server against the simulators, and the audit that joins
+//! what was promised with what arrived.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test that fails says where by panicking"
+    )
+)]
+
+pub mod audit;
+pub mod catalogue;
+pub mod client;
+pub mod driver;
+pub mod morning;
+pub mod population;
+pub mod simulator;
+pub mod stage;

@@ -1,0 +1,457 @@
+//! The stage: the real server and the simulators as child processes on loopback, set up and taken down.
+//!
+//! Owns the children and their folder. Order of the start: credentials, simulators, configuration, server, readiness,
+//! admin key. Children die with the stage: simulators end with their standard input, and every child is killed when its
+//! handle is dropped. The server's port is chosen once, so that a driver finds it again after a restart. What the server
+//! stored stays in the folder for the caller to look at or remove.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::header::HeaderValue;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+pub use child::{ChildError, Usage};
+pub use setup::{ImportProgress, ImportReport, SenderKeys};
+
+mod child;
+mod config;
+mod setup;
+
+use crate::client::{Client, ClientError};
+use crate::simulator::credentials::{create_private_folder, write_private};
+use crate::simulator::{
+    Behaviour, BooksReport, Credentials, Kind, LaunchKind, LaunchSpec, RECORD_BYTES, Record,
+    SimulatorError,
+};
+use child::Child;
+
+/// A child must be ready within this time.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// A server told to stop drains within this time or is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How to start a simulator process: this program with these arguments, and the path of a [`LaunchSpec`] file after them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SimLauncher {
+    /// The program, usually the running one.
+    pub program: PathBuf,
+    /// Arguments before the file, usually a hidden command that calls [`LaunchSpec::run_file`].
+    pub args: Vec<String>,
+}
+
+/// How the stage is set up.
+#[derive(Debug, Clone)]
+pub struct StageOptions {
+    /// The server's binary, run as `araldo serve --config FILE`.
+    pub araldo: PathBuf,
+    /// How to start a simulator.
+    pub sim: SimLauncher,
+    /// Folder for everything: created when missing, not removed.
+    pub folder: PathBuf,
+    /// TLS between server and simulators, or cleartext HTTP/2.
+    pub tls: bool,
+    /// Which providers; one route each, named `apple` and `google`.
+    pub providers: Vec<Kind>,
+    /// What the simulators are told at the start.
+    pub behaviour: Behaviour,
+    /// Connections of each route.
+    pub connections: u32,
+    /// First back-off delay of the routes, milliseconds; `None` leaves the server's default.
+    pub retry_base_ms: Option<u64>,
+    /// APNs simulator: hold the server to Apple's 20 minutes between two provider tokens. A test that restarts the
+    /// server makes it sign anew and wants this off.
+    pub strict_token_updates: bool,
+    /// APNs simulator: Apple's rule of one stream until the first valid token.
+    pub one_stream_until_authorized: bool,
+    /// Further lines of TOML, appended to the server's configuration.
+    pub extra_config: String,
+    /// Environment of the server, beside its own.
+    pub env: Vec<(String, String)>,
+}
+
+impl StageOptions {
+    /// Both providers over TLS, well behaved, two connections a route.
+    #[must_use]
+    pub fn new(araldo: PathBuf, sim: SimLauncher, folder: PathBuf) -> Self {
+        Self {
+            araldo,
+            sim,
+            folder,
+            tls: true,
+            providers: vec![Kind::Apns, Kind::Fcm],
+            behaviour: Behaviour::default(),
+            connections: 2,
+            retry_base_ms: None,
+            strict_token_updates: false,
+            one_stream_until_authorized: true,
+            extra_config: String::new(),
+            env: Vec::new(),
+        }
+    }
+}
+
+/// Why the stage could not be set up or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// A child did not start, or ended.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// A request failed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// Credentials or a file of the stage.
+    #[error(transparent)]
+    Simulator(#[from] SimulatorError),
+    /// Something else, worded.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// A simulator process.
+pub struct SimProcess {
+    /// Which provider.
+    pub kind: Kind,
+    /// Base URL of notifications.
+    pub endpoint: String,
+    /// Base URL of its control listener.
+    pub control: String,
+    child: Child,
+}
+
+impl SimProcess {
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.pid()
+    }
+
+    /// Memory and CPU time so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.child.usage()
+    }
+
+    /// Its counts.
+    ///
+    /// # Errors
+    /// [`StageError::Client`].
+    pub async fn books(&self) -> Result<BooksReport, StageError> {
+        let value = Client::new(&self.control, None)?.get("/books").await?;
+        serde_json::from_value(value).map_err(|error| StageError::Other(format!("books: {error}")))
+    }
+
+    /// Every delivery it accepted: 44 bytes each on the wire, 48 in memory.
+    ///
+    /// # Errors
+    /// [`StageError::Client`].
+    pub async fn records(&self) -> Result<Vec<Record>, StageError> {
+        let mut records = Vec::new();
+        let mut rest: Vec<u8> = Vec::new();
+        let mut client = Client::new(&self.control, None)?;
+        client
+            .stream("/arrivals", |data| {
+                rest.extend_from_slice(data);
+                let (whole, _) = rest.as_chunks::<RECORD_BYTES>();
+                records.extend(whole.iter().map(Record::decode));
+                let used = whole.len() * RECORD_BYTES;
+                rest.drain(..used);
+            })
+            .await?;
+        Ok(records)
+    }
+
+    /// Tells it something else.
+    ///
+    /// # Errors
+    /// [`StageError::Client`] with its reason when the behaviour contradicts itself.
+    pub async fn set_behaviour(&self, behaviour: &Behaviour) -> Result<(), StageError> {
+        Client::new(&self.control, None)?.put("/behaviour", &json!(behaviour)).await?;
+        Ok(())
+    }
+
+    /// `POST` to its control listener: `/reset`, `/goaway`, `/disconnect` or `/revoke`.
+    ///
+    /// # Errors
+    /// [`StageError::Client`].
+    pub async fn order(&self, path: &str) -> Result<(), StageError> {
+        let mut client = Client::new(&self.control, None)?;
+        client.send(Method::POST, path, None, bytes::Bytes::new()).await?;
+        Ok(())
+    }
+}
+
+/// A running stage.
+pub struct Stage {
+    options: StageOptions,
+    simulators: Vec<SimProcess>,
+    config_file: PathBuf,
+    base: String,
+    admin_key: String,
+    server: Option<Child>,
+}
+
+impl Stage {
+    /// Starts simulators and server and waits until the server is ready.
+    ///
+    /// # Errors
+    /// [`StageError`], naming the child and the end of its log.
+    pub async fn start(options: StageOptions) -> Result<Self, StageError> {
+        create_private_folder(&options.folder)?;
+        let credentials_folder = options.folder.join("credentials");
+        Credentials::load_or_generate(&credentials_folder)?;
+        let mut simulators = Vec::new();
+        for kind in options.providers.clone() {
+            simulators.push(start_simulator(&options, kind, &credentials_folder).await?);
+        }
+        let bind = free_port()?;
+        let config_file = options.folder.join("araldo.toml");
+        let text = config::render(&options, bind, &credentials_folder, &simulators)?;
+        write_private(&config_file, text.as_bytes())?;
+        let mut stage = Self {
+            options,
+            simulators,
+            config_file,
+            base: format!("http://{bind}"),
+            admin_key: String::new(),
+            server: None,
+        };
+        stage.restart_server().await?;
+        stage.admin_key = stage.read_admin_key()?;
+        Ok(stage)
+    }
+
+    /// Base URL of the server, the same after a restart.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base
+    }
+
+    /// The admin key the server made.
+    #[must_use]
+    pub fn admin_key(&self) -> &str {
+        &self.admin_key
+    }
+
+    /// The server's configuration file.
+    #[must_use]
+    pub fn config_file(&self) -> &Path {
+        &self.config_file
+    }
+
+    /// Folder of the server's store.
+    #[must_use]
+    pub fn store_folder(&self) -> PathBuf {
+        config::store_folder(&self.options.folder)
+    }
+
+    /// The server's log file.
+    #[must_use]
+    pub fn server_log(&self) -> PathBuf {
+        self.options.folder.join("araldo.log")
+    }
+
+    /// The simulators.
+    #[must_use]
+    pub fn simulators(&self) -> &[SimProcess] {
+        &self.simulators
+    }
+
+    /// The simulator of a provider.
+    #[must_use]
+    pub fn simulator(&self, kind: Kind) -> Option<&SimProcess> {
+        self.simulators.iter().find(|simulator| simulator.kind == kind)
+    }
+
+    /// Process id of the server, while it runs.
+    #[must_use]
+    pub fn server_pid(&self) -> Option<u32> {
+        self.server.as_ref().and_then(Child::pid)
+    }
+
+    /// Memory and CPU time of the server so far.
+    #[must_use]
+    pub fn server_usage(&self) -> Option<Usage> {
+        self.server.as_ref().and_then(Child::usage)
+    }
+
+    /// A client of the operator API.
+    ///
+    /// # Errors
+    /// [`StageError::Client`] when the key cannot be a header.
+    pub fn operator(&self) -> Result<Client, StageError> {
+        Ok(Client::new(&self.base, Some(&self.admin_key))?)
+    }
+
+    /// `GET /api/operator/v1/status`.
+    ///
+    /// # Errors
+    /// [`StageError::Client`].
+    pub async fn status(&self) -> Result<Value, StageError> {
+        Ok(self.operator()?.get("/api/operator/v1/status").await?)
+    }
+
+    /// Every delivery all simulators accepted.
+    ///
+    /// # Errors
+    /// [`StageError::Client`].
+    pub async fn records(&self) -> Result<Vec<Record>, StageError> {
+        let mut all = Vec::new();
+        for simulator in &self.simulators {
+            all.extend(simulator.records().await?);
+        }
+        Ok(all)
+    }
+
+    /// Waits until the server has nothing pending, asking every 50 ms; gives the last status either way, and whether it
+    /// came to rest in time. A server that is down counts as not at rest.
+    pub async fn wait_at_rest(
+        &self,
+        limit: Duration,
+        mut on_status: impl FnMut(&Value),
+    ) -> (bool, Option<Value>) {
+        let deadline = Instant::now() + limit;
+        let mut last = None;
+        loop {
+            if let Ok(status) = self.status().await {
+                on_status(&status);
+                let pending = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
+                let rest = pending("/messages/pending") == Some(0)
+                    && pending("/deliveries/pending") == Some(0);
+                last = Some(status);
+                if rest {
+                    return (true, last);
+                }
+            }
+            if Instant::now() >= deadline {
+                return (false, last);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Kills the server with SIGKILL, as a power cut would.
+    ///
+    /// # Errors
+    /// [`StageError::Child`].
+    pub async fn kill_server(&mut self) -> Result<(), StageError> {
+        if let Some(server) = self.server.take() {
+            server.kill().await?;
+        }
+        Ok(())
+    }
+
+    /// Starts the server again (killing one that runs) on the same port and store, and waits until it is ready.
+    ///
+    /// # Errors
+    /// [`StageError`], with the end of the server's log.
+    pub async fn restart_server(&mut self) -> Result<Duration, StageError> {
+        self.kill_server().await?;
+        let start = Instant::now();
+        let mut args = vec!["serve".to_owned(), "--config".to_owned()];
+        args.push(self.config_file.display().to_string());
+        let (server, line) = Child::start(
+            &self.options.araldo,
+            &args,
+            &self.options.env,
+            &self.server_log(),
+            START_LIMIT,
+        )
+        .await?;
+        self.server = Some(server);
+        if let Some(url) = line.split_ascii_whitespace().find(|word| word.starts_with("http://")) {
+            url.trim_end_matches('/').clone_into(&mut self.base);
+        }
+        self.wait_ready(start + START_LIMIT).await?;
+        Ok(start.elapsed())
+    }
+
+    /// Stops the server with SIGTERM and waits for its drain; gives its exit code.
+    ///
+    /// # Errors
+    /// [`StageError::Child`] when it does not end in time (it is killed then).
+    pub async fn stop_server(&mut self) -> Result<Option<i32>, StageError> {
+        match self.server.take() {
+            Some(server) => Ok(server.terminate(STOP_LIMIT).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Stops the server, then the simulators.
+    ///
+    /// # Errors
+    /// [`StageError::Child`]; everything is ended all the same.
+    pub async fn shutdown(mut self) -> Result<(), StageError> {
+        let server = self.stop_server().await;
+        for simulator in self.simulators.drain(..) {
+            simulator.child.terminate(Duration::from_secs(5)).await?;
+        }
+        server.map(|_| ())
+    }
+
+    async fn wait_ready(&self, deadline: Instant) -> Result<(), StageError> {
+        loop {
+            let mut client = Client::new(&self.base, None)?;
+            let asked = client.send(Method::GET, "/readyz", None, bytes::Bytes::new());
+            match asked.await {
+                Ok(_) => return Ok(()),
+                Err(error) if Instant::now() >= deadline => return Err(error.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        }
+    }
+
+    fn read_admin_key(&self) -> Result<String, StageError> {
+        let file = self.store_folder().join("admin.key");
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| StageError::Other(format!("{}: {error}", file.display())))?;
+        Ok(text.trim().to_owned())
+    }
+}
+
+async fn start_simulator(
+    options: &StageOptions,
+    kind: Kind,
+    credentials: &Path,
+) -> Result<SimProcess, StageError> {
+    let launch_kind = match kind {
+        Kind::Apns => LaunchKind::Apns,
+        Kind::Fcm => LaunchKind::Fcm,
+    };
+    let mut spec = LaunchSpec::new(launch_kind, credentials.to_owned());
+    spec.tls = options.tls;
+    spec.behaviour = options.behaviour.clone();
+    spec.one_stream_until_authorized = options.one_stream_until_authorized;
+    if !options.strict_token_updates {
+        spec.token_update_interval = 0;
+    }
+    let file = options.folder.join(format!("{}.json", kind.name()));
+    let text =
+        serde_json::to_vec_pretty(&spec).map_err(|error| StageError::Other(error.to_string()))?;
+    write_private(&file, &text)?;
+    let mut args = options.sim.args.clone();
+    args.push(file.display().to_string());
+    let log = options.folder.join(format!("{}.log", kind.name()));
+    let (child, line) = Child::start(&options.sim.program, &args, &[], &log, START_LIMIT).await?;
+    let told: Value = serde_json::from_str(&line).map_err(|error| {
+        StageError::Other(format!("the {} simulator answered `{line}`: {error}", kind.name()))
+    })?;
+    let word = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
+    Ok(SimProcess { kind, endpoint: word("endpoint"), control: word("control"), child })
+}
+
+/// A port nobody listens on now. Somebody may take it before the server does; then the server says so and the start fails.
+fn free_port() -> Result<SocketAddr, StageError> {
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| StageError::Other(format!("no free port: {error}")))
+}
+
+/// A sender key as a header value.
+fn key_header(key: &str) -> Result<HeaderValue, StageError> {
+    HeaderValue::from_str(key)
+        .map_err(|_| StageError::Other("a sender key that no header takes".to_owned()))
+}

@@ -1,0 +1,188 @@
+//! Keys of every row. Numbers are big-endian, so that the order of the bytes
+//! is the order of the numbers; the partition comes first, so that a
+//! partition's rows lie together.
+
+use araldo_actors::domain::delivery::Endpoint;
+use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::{DeviceId, MessageId};
+use araldo_actors::domain::time::Millis;
+
+/// The row that tells which group commit last wrote to a table. It stands
+/// behind all others: no partition is numbered 65,535, and no tag is 255.
+pub(super) const COMMIT: &[u8] = b"\xff\xff commit";
+/// Format and partition count, in `meta`.
+pub(super) const FORMAT: &[u8] = b"\x00 format";
+
+const META_PARTITION: u8 = 1;
+const META_ROUTE: u8 = 2;
+const CLAIM: u8 = 1;
+const CLAIM_BY_TIME: u8 = 2;
+
+/// Kinds of rows in `registry`.
+#[derive(Clone, Copy)]
+pub(super) enum Registered {
+    Organization = 1,
+    Service = 2,
+    Key = 3,
+}
+
+/// Joins byte strings of known length into an array.
+fn join<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+    let mut key = [0; N];
+    let mut at = 0;
+    for part in parts {
+        key[at..at + part.len()].copy_from_slice(part);
+        at += part.len();
+    }
+    key
+}
+
+pub(super) fn meta_partition(partition: u16) -> [u8; 3] {
+    join(&[&[META_PARTITION], &partition.to_be_bytes()])
+}
+
+/// `number` is the route's short name in due entries.
+pub(super) fn meta_route(number: u16) -> [u8; 3] {
+    join(&[&[META_ROUTE], &number.to_be_bytes()])
+}
+
+pub(super) const fn meta_routes() -> [u8; 1] {
+    [META_ROUTE]
+}
+
+pub(super) fn citizen(partition: u16, ordinal: u32) -> [u8; 6] {
+    join(&[&partition.to_be_bytes(), &ordinal.to_be_bytes()])
+}
+
+pub(super) fn citizen_index(partition: u16, code: &FiscalCode) -> [u8; 18] {
+    join(&[&partition.to_be_bytes(), code.as_bytes()])
+}
+
+/// Of `messages` and `states`.
+pub(super) fn message(partition: u16, id: MessageId) -> [u8; 18] {
+    join(&[&partition.to_be_bytes(), &id.to_bytes()])
+}
+
+pub(super) fn intake(partition: u16, sequence: u64) -> [u8; 10] {
+    join(&[&partition.to_be_bytes(), &sequence.to_be_bytes()])
+}
+
+pub(super) fn inbox(partition: u16, ordinal: u32, sequence: u64) -> [u8; 14] {
+    join(&[&partition.to_be_bytes(), &ordinal.to_be_bytes(), &sequence.to_be_bytes()])
+}
+
+pub(super) fn claim(scope: &[u8; 32]) -> [u8; 33] {
+    join(&[&[CLAIM], scope])
+}
+
+pub(super) fn claim_by_time(at: Millis, scope: &[u8; 32]) -> [u8; 41] {
+    join(&[&[CLAIM_BY_TIME], &at.0.to_be_bytes(), scope])
+}
+
+/// Where the claims made at `at` begin.
+pub(super) fn claims_from(at: Millis) -> [u8; 9] {
+    join(&[&[CLAIM_BY_TIME], &at.0.to_be_bytes()])
+}
+
+/// The scope in a key made by [`claim_by_time`].
+pub(super) fn claim_scope(key: &[u8]) -> Option<[u8; 32]> {
+    key.get(9..)?.try_into().ok()
+}
+
+pub(super) fn registered(kind: Registered, id: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + id.len());
+    key.push(kind as u8);
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// A due entry: all its content is in the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct DueKey {
+    pub(super) partition: u16,
+    pub(super) route: u16,
+    pub(super) due: Millis,
+    pub(super) message: MessageId,
+    pub(super) endpoint: Endpoint,
+}
+
+/// Length of a [`DueKey`] in bytes.
+const DUE: usize = 37;
+
+impl DueKey {
+    pub(super) fn to_bytes(self) -> [u8; DUE] {
+        let (tag, device): (u8, u64) = match self.endpoint {
+            Endpoint::Inbox => (0, 0),
+            Endpoint::Device(device) => (1, device.0),
+            Endpoint::Mailbox => (2, 0),
+        };
+        join(&[
+            &due_from(self.partition, self.route, self.due),
+            &self.message.to_bytes(),
+            &[tag],
+            &device.to_be_bytes(),
+        ])
+    }
+
+    pub(super) fn from_bytes(key: &[u8]) -> Option<Self> {
+        let key: &[u8; DUE] = key.try_into().ok()?;
+        let number = |at: usize| Some(u64::from_be_bytes(key[at..at + 8].try_into().ok()?));
+        let endpoint = match key[28] {
+            0 => Endpoint::Inbox,
+            1 => Endpoint::Device(DeviceId(number(29)?)),
+            2 => Endpoint::Mailbox,
+            _ => return None,
+        };
+        Some(Self {
+            partition: u16::from_be_bytes([key[0], key[1]]),
+            route: u16::from_be_bytes([key[2], key[3]]),
+            due: Millis(number(4)?),
+            message: MessageId::from_bytes(key[12..28].try_into().ok()?),
+            endpoint,
+        })
+    }
+}
+
+/// Where the entries of a route due at `due` begin.
+pub(super) fn due_from(partition: u16, route: u16, due: Millis) -> [u8; 12] {
+    join(&[&partition.to_be_bytes(), &route.to_be_bytes(), &due.0.to_be_bytes()])
+}
+
+/// What every due entry of a route begins with.
+pub(super) fn due_route(partition: u16, route: u16) -> [u8; 4] {
+    join(&[&partition.to_be_bytes(), &route.to_be_bytes()])
+}
+
+/// The last eight bytes as a number: the sequence in keys that end with one.
+pub(super) fn trailing_number(key: &[u8]) -> Option<u64> {
+    let (_, tail) = key.split_last_chunk::<8>()?;
+    Some(u64::from_be_bytes(*tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DeviceId, DueKey, Endpoint, MessageId, Millis, inbox, trailing_number};
+
+    #[test]
+    fn due_keys_survive_the_round_trip_and_sort_by_time() {
+        let key = |due, endpoint| DueKey {
+            partition: 7,
+            route: 3,
+            due: Millis(due),
+            message: MessageId::new(Millis(5), 9),
+            endpoint,
+        };
+        for endpoint in [Endpoint::Inbox, Endpoint::Device(DeviceId(u64::MAX)), Endpoint::Mailbox] {
+            let due = key(1_000, endpoint);
+            assert_eq!(DueKey::from_bytes(&due.to_bytes()), Some(due));
+        }
+        assert!(key(255, Endpoint::Mailbox).to_bytes() < key(256, Endpoint::Inbox).to_bytes());
+        assert_eq!(DueKey::from_bytes(b"short"), None);
+    }
+
+    #[test]
+    fn sequences_are_read_back_from_the_end_of_a_key() {
+        assert_eq!(trailing_number(&inbox(1, 2, 77)), Some(77));
+        assert_eq!(trailing_number(b"seven b"), None);
+    }
+}

@@ -1,0 +1,262 @@
+//! A step of a partition's owner: what each effect does to the rows.
+
+use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint, MessageState};
+use araldo_actors::domain::effect::Effect;
+use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::{DeviceId, Epoch, MessageId, PartitionId, RouteId};
+use araldo_actors::domain::message::MessageStatus;
+use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
+use araldo_actors::domain::time::Millis;
+use araldo_actors::port::store::{Step, StoreError};
+
+use super::group::Group;
+use super::key::{self, DueKey};
+use super::row::InboxRow;
+use super::table::Table;
+
+impl Group {
+    /// Applies a step, if `epoch` is the newest.
+    pub(super) fn step(
+        &mut self,
+        id: PartitionId,
+        epoch: Epoch,
+        step: Step,
+    ) -> Result<(), StoreError> {
+        let counters = *self.partition(id)?;
+        if counters.epoch != epoch.0 {
+            return Err(StoreError::Fenced(id));
+        }
+        for effect in &step.effects {
+            self.load(id.0, effect)?;
+        }
+        for effect in step.effects {
+            self.apply(id.0, effect, step.at);
+        }
+        if let Some(reached) = step.checkpoint {
+            let reached = reached.min(counters.tail);
+            if reached > counters.checkpoint {
+                for sequence in counters.checkpoint..reached {
+                    self.remove(Table::Intake, key::intake(id.0, sequence).as_slice());
+                }
+                self.partition_mut(id.0).checkpoint = reached;
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads what `effect` needs: all that can fail happens here.
+    fn load(&mut self, partition: u16, effect: &Effect) -> Result<(), StoreError> {
+        match effect {
+            Effect::Processed { message, citizen, deliveries } => {
+                self.load_state(partition, *message)?;
+                self.ordinal(citizen)?;
+                for route in deliveries.iter().filter_map(|delivery| delivery.route.as_ref()) {
+                    self.number_route(route)?;
+                }
+                Ok(())
+            }
+            Effect::Rejected { message, .. }
+            | Effect::Expired { message }
+            | Effect::Quarantined { message, .. }
+            | Effect::Settled { message, .. }
+            | Effect::Deferred { message, .. } => self.load_state(partition, *message),
+            Effect::DeviceDropped { citizen, .. } => match self.ordinal(citizen)? {
+                Some(ordinal) if self.home(citizen) == partition => {
+                    self.load_citizen(partition, ordinal)
+                }
+                _ => Ok(()),
+            },
+        }
+    }
+
+    fn apply(&mut self, partition: u16, effect: Effect, at: Millis) {
+        match effect {
+            Effect::Processed { message, citizen, deliveries } => {
+                self.process(partition, message, &citizen, deliveries, at);
+            }
+            Effect::Rejected { message, reason } => {
+                if self.end(partition, message, MessageStatus::Rejected(reason), at) {
+                    self.partition_mut(partition).books.messages.reject(reason);
+                }
+            }
+            Effect::Expired { message } => {
+                if self.end(partition, message, MessageStatus::Expired, at) {
+                    self.partition_mut(partition).books.messages.expired += 1;
+                }
+            }
+            Effect::Quarantined { message, reason } => {
+                if self.end(partition, message, MessageStatus::Quarantined(reason), at) {
+                    self.partition_mut(partition).books.messages.quarantined += 1;
+                }
+                self.cancel_pending(partition, message, at);
+            }
+            Effect::Settled { message, endpoint, outcome } => {
+                self.settle(partition, message, endpoint, outcome, at);
+            }
+            Effect::Deferred { message, endpoint, due, retry } => {
+                self.defer(partition, message, endpoint, due, retry, at);
+            }
+            Effect::DeviceDropped { citizen, device, registered_before } => {
+                self.drop_device(partition, &citizen, device, registered_before);
+            }
+        }
+    }
+
+    fn process(
+        &mut self,
+        partition: u16,
+        id: MessageId,
+        citizen: &FiscalCode,
+        deliveries: Vec<DeliveryRecord>,
+        at: Millis,
+    ) {
+        if self.home(citizen) != partition {
+            return;
+        }
+        let Some(ordinal) = self.known_ordinal(citizen) else { return };
+        let Some(cell) = self.state(partition, id) else { return };
+        if cell.value.status != MessageStatus::Accepted {
+            return;
+        }
+        let waiting: Vec<(Endpoint, RouteId, Millis)> =
+            deliveries.iter().filter_map(waiting).collect();
+        let planned: Vec<(Endpoint, DeliveryStatus)> =
+            deliveries.iter().map(|delivery| (delivery.endpoint, delivery.status)).collect();
+        cell.value = MessageState { status: MessageStatus::Processed, deliveries, updated_at: at };
+        cell.changed = true;
+
+        let counters = self.partition_mut(partition);
+        counters.published += 1;
+        let sequence = counters.published;
+        counters.books.messages.processed += 1;
+        for (endpoint, status) in planned {
+            let totals = counters.books.channel(endpoint.channel());
+            totals.planned += 1;
+            if let DeliveryStatus::Ended { outcome, .. } = status {
+                totals.end(outcome);
+            }
+        }
+        self.put(
+            Table::Inbox,
+            key::inbox(partition, ordinal, sequence).as_slice(),
+            InboxRow { message: id, published_at: at }.to_bytes().as_slice(),
+        );
+        for (endpoint, route, due) in waiting {
+            self.mark_due(partition, id, endpoint, &route, due, true);
+        }
+    }
+
+    /// Ends a message whose turn was not taken; whether it did.
+    fn end(&mut self, partition: u16, id: MessageId, status: MessageStatus, at: Millis) -> bool {
+        let Some(cell) = self.state(partition, id) else { return false };
+        if cell.value.status != MessageStatus::Accepted {
+            return false;
+        }
+        cell.value.status = status;
+        cell.value.updated_at = at;
+        cell.changed = true;
+        true
+    }
+
+    fn cancel_pending(&mut self, partition: u16, id: MessageId, at: Millis) {
+        let Some(cell) = self.state(partition, id) else { return };
+        let pending = cell.value.deliveries.iter().filter(|one| one.status.due().is_some());
+        let endpoints: Vec<Endpoint> = pending.map(|one| one.endpoint).collect();
+        for endpoint in endpoints {
+            self.settle(partition, id, endpoint, Outcome::Cancelled, at);
+        }
+    }
+
+    fn settle(
+        &mut self,
+        partition: u16,
+        id: MessageId,
+        endpoint: Endpoint,
+        outcome: Outcome,
+        at: Millis,
+    ) {
+        let Some(cell) = self.state(partition, id) else { return };
+        let found = cell.value.deliveries.iter_mut().find(|one| one.endpoint == endpoint);
+        let Some(delivery) = found else { return };
+        let waited = waiting(delivery);
+        if !delivery.status.settle(outcome, at) {
+            return;
+        }
+        cell.value.updated_at = at;
+        cell.changed = true;
+        self.partition_mut(partition).books.channel(endpoint.channel()).end(outcome);
+        if let Some((_, route, due)) = waited {
+            self.mark_due(partition, id, endpoint, &route, due, false);
+        }
+    }
+
+    fn defer(
+        &mut self,
+        partition: u16,
+        id: MessageId,
+        endpoint: Endpoint,
+        due: Millis,
+        retry: bool,
+        at: Millis,
+    ) {
+        let Some(cell) = self.state(partition, id) else { return };
+        let found = cell.value.deliveries.iter_mut().find(|one| one.endpoint == endpoint);
+        let Some(delivery) = found else { return };
+        if delivery.status.due().is_none_or(|recorded| recorded == due) {
+            return;
+        }
+        let waited = waiting(delivery);
+        delivery.status = DeliveryStatus::Pending { due };
+        delivery.retries = delivery.retries.saturating_add(u16::from(retry));
+        cell.value.updated_at = at;
+        cell.changed = true;
+        if let Some((_, route, before)) = waited {
+            self.mark_due(partition, id, endpoint, &route, before, false);
+            self.mark_due(partition, id, endpoint, &route, due, true);
+        }
+        if retry {
+            self.partition_mut(partition).books.channel(endpoint.channel()).retried += 1;
+        }
+    }
+
+    fn mark_due(
+        &mut self,
+        partition: u16,
+        message: MessageId,
+        endpoint: Endpoint,
+        route: &RouteId,
+        due: Millis,
+        live: bool,
+    ) {
+        if let Some(route) = self.known_route(route) {
+            self.set_due(DueKey { partition, route, due, message, endpoint }, live);
+        }
+    }
+
+    fn drop_device(
+        &mut self,
+        partition: u16,
+        code: &FiscalCode,
+        device: DeviceId,
+        registered_before: Millis,
+    ) {
+        let Some(ordinal) = self.known_ordinal(code) else { return };
+        let Some(cell) = self.citizen(partition, ordinal) else { return };
+        if cell.value.fiscal_code != *code {
+            return;
+        }
+        let held = cell.value.devices.len();
+        cell.value
+            .devices
+            .retain(|known| known.registered_at >= registered_before || known.id() != device);
+        if cell.value.devices.len() < held {
+            cell.value.version = cell.value.version.saturating_add(1);
+            cell.changed = true;
+        }
+    }
+}
+
+/// The due entry of a delivery that waits for its route.
+fn waiting(delivery: &DeliveryRecord) -> Option<(Endpoint, RouteId, Millis)> {
+    Some((delivery.endpoint, delivery.route.clone()?, delivery.status.due()?))
+}

@@ -1,0 +1,385 @@
+//! The reference store: all in memory, nothing kept when the process ends.
+//!
+//! Owns nothing but maps behind one lock; each operation holds the lock from
+//! beginning to end, so all of them are atomic. It is written to be compared
+//! with, not to be fast: what can be counted is counted when asked (the books
+//! from the states, what is due by looking at every message), so that no
+//! running total can be wrong in the same way as another store's. Only the
+//! retries are a running total: states do not keep enough to recount them.
+
+use async_trait::async_trait;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use araldo_actors::domain::books::Books;
+use araldo_actors::domain::citizen::Citizen;
+use araldo_actors::domain::delivery::{Endpoint, MessageState};
+use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
+use araldo_actors::domain::inbox::InboxEntry;
+use araldo_actors::domain::message::{Message, MessageStatus};
+use araldo_actors::domain::outcome::DeliveryStatus;
+use araldo_actors::domain::service::{ApiKey, Organization, Registry, Service};
+use araldo_actors::domain::time::Millis;
+use araldo_actors::port::store::{
+    Acceptance, Arrival, Backlog, DueDelivery, IdempotencyClaim, Opened, Step, Store, StoreError,
+    Upsert,
+};
+
+use super::claimed_id;
+
+mod effect;
+
+/// One slice of the citizens.
+#[derive(Default)]
+struct Partition {
+    epoch: u64,
+    checkpoint: u64,
+    journal: Vec<MessageId>,
+    messages: BTreeMap<MessageId, (Message, MessageState)>,
+    /// By ordinal.
+    citizens: Vec<Citizen>,
+    ordinals: HashMap<FiscalCode, usize>,
+    /// In the order of publication.
+    inbox: Vec<(FiscalCode, InboxEntry)>,
+    retried: [u64; 3],
+}
+
+struct Claimed {
+    message: MessageId,
+    body: [u8; 32],
+    at: Millis,
+}
+
+#[derive(Default)]
+struct State {
+    partitions: Vec<Partition>,
+    claims: HashMap<[u8; 32], Claimed>,
+    organizations: BTreeMap<String, Organization>,
+    services: BTreeMap<String, Service>,
+    keys: BTreeMap<String, ApiKey>,
+}
+
+/// The reference store.
+pub struct MemoryStore(Mutex<State>);
+
+impl MemoryStore {
+    /// An empty store of `partitions` slices.
+    #[must_use]
+    pub fn new(partitions: u16) -> Self {
+        let partitions = (0..partitions.max(1)).map(|_| Partition::default()).collect();
+        Self(Mutex::new(State { partitions, ..State::default() }))
+    }
+
+    /// A panic while the lock was held would have been a bug here; going on
+    /// with what is there shows it in the tests that compare.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn home(&mut self, citizen: &FiscalCode) -> &mut Partition {
+        let count = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX);
+        &mut self.partitions[usize::from(PartitionId::of(citizen, count).0)]
+    }
+
+    fn partition(&mut self, id: PartitionId) -> Result<&mut Partition, StoreError> {
+        self.partitions
+            .get_mut(usize::from(id.0))
+            .ok_or_else(|| StoreError::Unavailable(format!("there is no partition {id}")))
+    }
+
+    fn accept(&mut self, mut message: Message, claim: Option<IdempotencyClaim>) -> Acceptance {
+        if let Some(claim) = &claim {
+            if let Some(held) = self.claims.get(&claim.scope) {
+                return if held.body == claim.body {
+                    Acceptance::Replayed { id: held.message }
+                } else {
+                    Acceptance::KeyReused
+                };
+            }
+            message.id = claimed_id(message.accepted_at, claim);
+        }
+        let (id, at) = (message.id, message.accepted_at);
+        let partition = self.home(&message.fiscal_code);
+        if partition.messages.contains_key(&id) {
+            return Acceptance::Replayed { id };
+        }
+        let sequence = partition.journal.len() as u64;
+        partition.journal.push(id);
+        partition.messages.insert(id, (message, MessageState::accepted(at)));
+        if let Some(claim) = claim {
+            self.claims.insert(claim.scope, Claimed { message: id, body: claim.body, at });
+        }
+        Acceptance::Accepted { id, sequence }
+    }
+}
+
+impl Partition {
+    fn citizen(&self, code: &FiscalCode) -> Option<&Citizen> {
+        self.ordinals.get(code).map(|&ordinal| &self.citizens[ordinal])
+    }
+
+    fn put(&mut self, mut citizen: Citizen) -> Upsert {
+        if let Some(&ordinal) = self.ordinals.get(&citizen.fiscal_code) {
+            let stored = &mut self.citizens[ordinal];
+            citizen.version = stored.version.saturating_add(1);
+            for device in &mut citizen.devices {
+                if let Some(known) = stored.devices.iter().find(|known| known.id() == device.id()) {
+                    device.registered_at = known.registered_at;
+                }
+            }
+            *stored = citizen;
+            Upsert::Updated
+        } else {
+            citizen.version = 0;
+            self.ordinals.insert(citizen.fiscal_code, self.citizens.len());
+            self.citizens.push(citizen);
+            Upsert::Inserted
+        }
+    }
+
+    /// Pending deliveries in the order in which they fall due.
+    fn pending(&self) -> Vec<(Millis, MessageId, Endpoint, RouteId)> {
+        let mut all = Vec::new();
+        for (id, (_, state)) in &self.messages {
+            for delivery in &state.deliveries {
+                if let (Some(due), Some(route)) = (delivery.status.due(), &delivery.route) {
+                    all.push((due, *id, delivery.endpoint, route.clone()));
+                }
+            }
+        }
+        all.sort_by_key(|(due, id, endpoint, _)| (*due, *id, endpoint_rank(*endpoint)));
+        all
+    }
+
+    fn books(&self) -> Books {
+        let mut books = Books::default();
+        books.messages.accepted = self.messages.len() as u64;
+        for (_, state) in self.messages.values() {
+            match &state.status {
+                MessageStatus::Accepted => {}
+                MessageStatus::Processed => books.messages.processed += 1,
+                MessageStatus::Rejected(reason) => books.messages.reject(*reason),
+                MessageStatus::Expired => books.messages.expired += 1,
+                MessageStatus::Recalled => books.messages.recalled += 1,
+                MessageStatus::Quarantined(_) => books.messages.quarantined += 1,
+            }
+            for delivery in &state.deliveries {
+                let totals = books.channel(delivery.endpoint.channel());
+                totals.planned += 1;
+                if let DeliveryStatus::Ended { outcome, .. } = delivery.status {
+                    totals.end(outcome);
+                }
+            }
+        }
+        for (totals, retried) in books.deliveries.iter_mut().zip(self.retried) {
+            totals.retried = retried;
+        }
+        books
+    }
+
+    fn opened(&self) -> Opened {
+        let mut pending: BTreeMap<RouteId, u64> = BTreeMap::new();
+        for (_, _, _, route) in self.pending() {
+            *pending.entry(route).or_default() += 1;
+        }
+        Opened {
+            epoch: Epoch(self.epoch),
+            checkpoint: self.checkpoint,
+            tail: self.journal.len() as u64,
+            unprocessed: self
+                .arrivals(self.checkpoint, usize::MAX)
+                .iter()
+                .filter(|arrival| !arrival.done)
+                .count() as u64,
+            backlogs: pending
+                .into_iter()
+                .map(|(route, pending)| Backlog { route, pending })
+                .collect(),
+        }
+    }
+
+    fn arrivals(&self, from: u64, limit: usize) -> Vec<Arrival> {
+        let from = from.max(self.checkpoint);
+        let waiting = self.journal.iter().zip(0_u64..).filter(|(_, sequence)| *sequence >= from);
+        waiting
+            .take(limit)
+            .filter_map(|(id, sequence)| {
+                let (message, state) = self.messages.get(id)?;
+                Some(Arrival {
+                    sequence,
+                    message: message.clone(),
+                    citizen: self.citizen(&message.fiscal_code).cloned(),
+                    done: state.status != MessageStatus::Accepted,
+                })
+            })
+            .collect()
+    }
+}
+
+/// Order among deliveries of one message due at the same instant.
+const fn endpoint_rank(endpoint: Endpoint) -> (u8, u64) {
+    match endpoint {
+        Endpoint::Inbox => (0, 0),
+        Endpoint::Device(device) => (1, device.0),
+        Endpoint::Mailbox => (2, 0),
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn accept(
+        &self,
+        message: Message,
+        claim: Option<IdempotencyClaim>,
+    ) -> Result<Acceptance, StoreError> {
+        Ok(self.lock().accept(message, claim))
+    }
+
+    async fn message(
+        &self,
+        recipient: FiscalCode,
+        id: MessageId,
+    ) -> Result<Option<(Message, MessageState)>, StoreError> {
+        let mut state = self.lock();
+        let found = state.home(&recipient).messages.get(&id);
+        Ok(found.filter(|(message, _)| message.fiscal_code == recipient).cloned())
+    }
+
+    async fn inbox(
+        &self,
+        citizen: FiscalCode,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<InboxEntry>, StoreError> {
+        let mut state = self.lock();
+        let own = state.home(&citizen).inbox.iter().rev().filter(|(owner, _)| *owner == citizen);
+        let older = own.filter(|(_, entry)| before.is_none_or(|before| entry.sequence < before));
+        Ok(older.take(limit).map(|(_, entry)| *entry).collect())
+    }
+
+    async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {
+        Ok(self.lock().home(&fiscal_code).citizen(&fiscal_code).cloned())
+    }
+
+    async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
+        let mut state = self.lock();
+        Ok(citizens
+            .into_iter()
+            .map(|citizen| state.home(&citizen.fiscal_code).put(citizen))
+            .collect())
+    }
+
+    async fn open_partition(&self, id: PartitionId) -> Result<Opened, StoreError> {
+        let mut state = self.lock();
+        let partition = state.partition(id)?;
+        partition.epoch += 1;
+        Ok(partition.opened())
+    }
+
+    async fn arrivals(
+        &self,
+        partition: PartitionId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Arrival>, StoreError> {
+        Ok(self.lock().partition(partition)?.arrivals(from, limit))
+    }
+
+    async fn due(
+        &self,
+        partition: PartitionId,
+        route: &RouteId,
+        until: Millis,
+        limit: usize,
+        except: &[(MessageId, Endpoint)],
+    ) -> Result<(Vec<DueDelivery>, Option<Millis>), StoreError> {
+        let mut state = self.lock();
+        let partition = state.partition(partition)?;
+        let mut found = Vec::new();
+        for (due, id, endpoint, via) in partition.pending() {
+            if via != *route || except.contains(&(id, endpoint)) {
+                continue;
+            }
+            if due > until || found.len() == limit {
+                return Ok((found, Some(due)));
+            }
+            let (message, state) = partition.messages[&id].clone();
+            let citizen = partition.citizen(&message.fiscal_code).cloned();
+            found.push(DueDelivery { due, message, state, endpoint, citizen });
+        }
+        Ok((found, None))
+    }
+
+    async fn commit(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        step: Step,
+    ) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let owned = state.partition(partition)?;
+        if owned.epoch != epoch.0 {
+            return Err(StoreError::Fenced(partition));
+        }
+        for effect in step.effects {
+            owned.apply(effect, step.at);
+        }
+        let reached = step.checkpoint.unwrap_or(0).min(owned.journal.len() as u64);
+        owned.checkpoint = owned.checkpoint.max(reached);
+        Ok(())
+    }
+
+    async fn books(&self) -> Result<Books, StoreError> {
+        let mut sum = Books::default();
+        for partition in &self.lock().partitions {
+            sum += partition.books();
+        }
+        Ok(sum)
+    }
+
+    async fn registry(&self) -> Result<Registry, StoreError> {
+        let state = self.lock();
+        let organizations = state.organizations.values().cloned().collect();
+        let services = state.services.values().cloned().map(|mut service| {
+            if let Some(owner) = state.organizations.get(service.organization.id.as_str()) {
+                service.organization = owner.clone();
+            }
+            Arc::new(service)
+        });
+        let keys = state.keys.values().cloned().collect();
+        Ok(Registry { organizations, services: services.collect(), keys })
+    }
+
+    async fn put_organization(&self, organization: Organization) -> Result<(), StoreError> {
+        let id = organization.id.as_str().to_owned();
+        self.lock().organizations.insert(id, organization);
+        Ok(())
+    }
+
+    async fn put_service(&self, service: Service) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let owner = service.organization.clone();
+        state.organizations.entry(owner.id.as_str().to_owned()).or_insert(owner);
+        state.services.insert(service.id.as_str().to_owned(), service);
+        Ok(())
+    }
+
+    async fn put_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        self.lock().keys.insert(key.id.clone(), key);
+        Ok(())
+    }
+
+    async fn remove_key(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(self.lock().keys.remove(id).is_some())
+    }
+
+    async fn forget_claims(&self, before: Millis) -> Result<u64, StoreError> {
+        let mut state = self.lock();
+        let held = state.claims.len();
+        state.claims.retain(|_, claim| claim.at >= before);
+        Ok((held - state.claims.len()) as u64)
+    }
+}

@@ -1,0 +1,112 @@
+//! What each effect does to a partition of the reference store.
+
+use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint};
+use araldo_actors::domain::effect::Effect;
+use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::{DeviceId, MessageId};
+use araldo_actors::domain::inbox::InboxEntry;
+use araldo_actors::domain::message::MessageStatus;
+use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
+use araldo_actors::domain::time::Millis;
+
+use super::Partition;
+
+impl Partition {
+    pub(super) fn apply(&mut self, effect: Effect, at: Millis) {
+        match effect {
+            Effect::Processed { message, citizen, deliveries } => {
+                self.process(message, citizen, deliveries, at);
+            }
+            Effect::Rejected { message, reason } => {
+                self.end(message, MessageStatus::Rejected(reason), at);
+            }
+            Effect::Expired { message } => self.end(message, MessageStatus::Expired, at),
+            Effect::Quarantined { message, reason } => {
+                self.end(message, MessageStatus::Quarantined(reason), at);
+                self.cancel_pending(message, at);
+            }
+            Effect::Settled { message, endpoint, outcome } => {
+                self.settle(message, endpoint, outcome, at);
+            }
+            Effect::Deferred { message, endpoint, due, retry } => {
+                self.defer(message, endpoint, due, retry, at);
+            }
+            Effect::DeviceDropped { citizen, device, registered_before } => {
+                self.drop_device(&citizen, device, registered_before);
+            }
+        }
+    }
+
+    fn process(
+        &mut self,
+        id: MessageId,
+        citizen: FiscalCode,
+        deliveries: Vec<DeliveryRecord>,
+        at: Millis,
+    ) {
+        if !self.ordinals.contains_key(&citizen) {
+            return;
+        }
+        let Some((_, state)) = self.messages.get_mut(&id) else { return };
+        if state.status != MessageStatus::Accepted {
+            return;
+        }
+        state.status = MessageStatus::Processed;
+        state.deliveries = deliveries;
+        state.updated_at = at;
+        let sequence = self.inbox.len() as u64 + 1;
+        self.inbox.push((citizen, InboxEntry { sequence, message: id, published_at: at }));
+    }
+
+    fn end(&mut self, id: MessageId, status: MessageStatus, at: Millis) {
+        let Some((_, state)) = self.messages.get_mut(&id) else { return };
+        if state.status == MessageStatus::Accepted {
+            state.status = status;
+            state.updated_at = at;
+        }
+    }
+
+    fn cancel_pending(&mut self, id: MessageId, at: Millis) {
+        let Some((_, state)) = self.messages.get_mut(&id) else { return };
+        for delivery in &mut state.deliveries {
+            if delivery.status.settle(Outcome::Cancelled, at) {
+                state.updated_at = at;
+            }
+        }
+    }
+
+    fn settle(&mut self, id: MessageId, endpoint: Endpoint, outcome: Outcome, at: Millis) {
+        let Some((_, state)) = self.messages.get_mut(&id) else { return };
+        let found = state.deliveries.iter_mut().find(|delivery| delivery.endpoint == endpoint);
+        if found.is_some_and(|delivery| delivery.status.settle(outcome, at)) {
+            state.updated_at = at;
+        }
+    }
+
+    fn defer(&mut self, id: MessageId, endpoint: Endpoint, due: Millis, retry: bool, at: Millis) {
+        let Some((_, state)) = self.messages.get_mut(&id) else { return };
+        let found = state.deliveries.iter_mut().find(|delivery| delivery.endpoint == endpoint);
+        let Some(delivery) = found else { return };
+        if delivery.status.due().is_none_or(|recorded| recorded == due) {
+            return;
+        }
+        delivery.status = DeliveryStatus::Pending { due };
+        state.updated_at = at;
+        if retry {
+            delivery.retries = delivery.retries.saturating_add(1);
+            self.retried[endpoint.channel().index()] += 1;
+        }
+    }
+
+    fn drop_device(&mut self, code: &FiscalCode, device: DeviceId, registered_before: Millis) {
+        let Some(&ordinal) = self.ordinals.get(code) else { return };
+        let citizen = &mut self.citizens[ordinal];
+        let held = citizen.devices.len();
+        citizen
+            .devices
+            .retain(|known| known.id() != device || known.registered_at >= registered_before);
+        if citizen.devices.len() < held {
+            citizen.version = citizen.version.saturating_add(1);
+        }
+    }
+}
