@@ -1,1 +1,79 @@
-//! (to be written)
+//! The HTTP API: thin, typed, refusing early.
+//!
+//! Owns: parsing and validation of requests, keys and roles, limits, the form
+//! of answers and errors. Decides nothing about messages: it holds an
+//! [`Engine`] and calls it.
+//!
+//! Invariants: a request refused with 4xx left nothing behind; a message
+//! answered 201 is durable, because [`Engine::submit`] returned; what ran out
+//! of time after it reached the engine is 503 `unconfirmed`. Bodies,
+//! connections, time and imports are bounded by `[http]`. No answer and no log
+//! line carries a fiscal code, token, address or text that the caller did not
+//! ask for by name.
+//!
+//! On a crash: nothing here is state; a client that got no answer repeats its
+//! request under the same `Idempotency-Key`.
+
+mod access;
+mod app;
+mod body;
+pub mod key;
+mod layer;
+mod operator;
+mod origin;
+mod problem;
+mod sender;
+mod serve;
+mod system;
+mod validate;
+
+use araldo_actors::engine::Engine;
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusHandle;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+pub use serve::serve;
+pub use system::openapi::openapi_json;
+
+use crate::config::HttpConfig;
+use app::App;
+
+/// What the API is made of.
+pub struct Http {
+    /// The engine it speaks for.
+    pub engine: Engine,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// Limits.
+    pub options: HttpConfig,
+}
+
+/// The API as a service, without a socket.
+pub fn router(http: Http) -> Router {
+    let app = App::new(http);
+    let (routes, description) = routes().split_for_parts();
+    let routes = system::openapi::serve_description(routes, &description);
+    layer::around(routes, &app).with_state(app)
+}
+
+/// Every route with its description.
+fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(system::openapi::base())
+        .routes(routes!(sender::message::submit_with_body_code))
+        .routes(routes!(sender::message::submit))
+        .routes(routes!(sender::message::read))
+        .routes(routes!(sender::profile::read_by_post))
+        .routes(routes!(sender::profile::read))
+        .routes(routes!(operator::organization::list))
+        .routes(routes!(operator::organization::put))
+        .routes(routes!(operator::service::list))
+        .routes(routes!(operator::service::put, operator::service::read))
+        .routes(routes!(operator::key::list, operator::key::create))
+        .routes(routes!(operator::key::revoke))
+        .routes(routes!(operator::citizen::import))
+        .routes(routes!(operator::status::read))
+        .routes(routes!(system::health::alive))
+        .routes(routes!(system::health::ready))
+        .routes(routes!(system::metrics::render))
+}

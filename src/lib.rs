@@ -1,8 +1,10 @@
 //! The server: everything that touches the outside, and the assembly.
 
+pub mod app;
 pub mod cli;
 pub mod config;
 pub mod http;
 pub mod provider;
 pub mod store;
+pub mod system;
 pub mod telemetry;

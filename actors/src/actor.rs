@@ -4,4 +4,5 @@ pub(crate) mod citizen;
 pub(crate) mod connection;
 pub(crate) mod partition;
 pub(crate) mod route;
+pub(crate) mod sweeper;
 pub(crate) mod ticker;

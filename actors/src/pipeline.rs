@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use crate::actor::citizen::World;
 use crate::actor::partition::{self, Partition};
 use crate::actor::route::{self, Route};
+use crate::actor::sweeper::{Broom, Sweeper};
 use crate::actor::ticker::{Audience, Ticker};
 use crate::board::Board;
 use crate::directory::Directory;
@@ -42,6 +43,8 @@ pub struct EngineOptions {
     pub partition: PartitionLimits,
     /// Limits of the intake.
     pub admission: AdmissionLimits,
+    /// How long an `Idempotency-Key` is remembered.
+    pub claims_kept: Duration,
     /// Restarts that each supervisor takes for bad luck.
     pub intensity: Intensity,
 }
@@ -126,14 +129,18 @@ pub async fn start(
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let addresses: Vec<_> =
         contexts.iter().map(|context| (context.id.clone(), context.address.clone())).collect();
-    let push = contexts.into_iter().map(route_child).collect();
+    let push = contexts
+        .into_iter()
+        .map(|context| child(format!("route {}", context.id), || Route, context))
+        .collect();
     let slices = assembly.partitions(&addresses).into_iter().map(partition_child).collect();
     let routes: Vec<_> = addresses.into_iter().map(|(_, address)| address).collect();
     let audience = Audience { partitions: Arc::clone(&assembly.handles), routes: routes.clone() };
     let root = assembly.children(vec![
         supervisor_child("push", assembly.children(push)),
         supervisor_child("partitions", assembly.children(slices)),
-        ticker_child(audience),
+        child("ticker", || Ticker, audience),
+        child("sweeper", || Sweeper, assembly.broom()),
     ]);
     let (root, ended) = Actor::spawn(None, Supervisor, root).await?;
     let Assembly { options, ports, board, handles, .. } = assembly;
@@ -198,19 +205,31 @@ impl Assembly {
         (0..self.options.partitions).map(context).collect()
     }
 
+    fn broom(&self) -> Broom {
+        Broom {
+            store: Arc::clone(&self.ports.store),
+            clock: Arc::clone(&self.ports.clock),
+            claims_kept: self.options.claims_kept,
+        }
+    }
+
     fn children(&self, children: Vec<Child>) -> Children {
         Children::new(children, self.options.intensity, Arc::clone(&self.ports.clock))
     }
 }
 
-fn route_child(context: Arc<route::Context>) -> Child {
-    let name = format!("route {}", context.id);
+/// A child that starts each generation from a clone of `arguments`.
+fn child<A>(name: impl Into<String>, actor: fn() -> A, arguments: A::Arguments) -> Child
+where
+    A: Actor,
+    A::Arguments: Clone + Sync,
+{
     Child::new(
         name,
         Box::new(move |_generation, parent| {
-            let context = Arc::clone(&context);
+            let arguments = arguments.clone();
             Box::pin(async move {
-                Ok(Actor::spawn_linked(None, Route, context, parent).await?.0.get_cell())
+                Ok(Actor::spawn_linked(None, actor(), arguments, parent).await?.0.get_cell())
             })
         }),
     )
@@ -224,18 +243,6 @@ fn partition_child(context: Arc<partition::Context>) -> Child {
             let arguments = (Arc::clone(&context), generation);
             Box::pin(async move {
                 Ok(Actor::spawn_linked(None, Partition, arguments, parent).await?.0.get_cell())
-            })
-        }),
-    )
-}
-
-fn ticker_child(audience: Audience) -> Child {
-    Child::new(
-        "ticker",
-        Box::new(move |_generation, parent| {
-            let audience = audience.clone();
-            Box::pin(async move {
-                Ok(Actor::spawn_linked(None, Ticker, audience, parent).await?.0.get_cell())
             })
         }),
     )

@@ -97,21 +97,23 @@ impl Children {
         Ok(())
     }
 
-    /// Restarts the child that `event` tells the end of.
+    /// Restarts the child that `event` tells the end of. Returns its place
+    /// among the children, if there was one to restart.
     pub(crate) async fn on_event(
         &mut self,
         event: SupervisionEvent,
         parent: &ActorCell,
-    ) -> Result<(), GaveUp> {
+    ) -> Result<Option<usize>, GaveUp> {
         let (who, mut cause) = match event {
             SupervisionEvent::ActorFailed(who, error) => (who, error.to_string()),
             SupervisionEvent::ActorTerminated(who, _, reason) => {
                 (who, reason.unwrap_or_else(|| "it stopped".into()))
             }
-            _ => return Ok(()),
+            _ => return Ok(None),
         };
-        let ended = |child: &&mut Child| child.living == Some(who.get_id());
-        let Some(child) = self.children.iter_mut().find(ended) else { return Ok(()) };
+        let ended = |child: &Child| child.living == Some(who.get_id());
+        let Some(place) = self.children.iter().position(ended) else { return Ok(None) };
+        let child = &mut self.children[place];
         child.living = None;
         loop {
             if !self.window.permits(self.clock.now()) {
@@ -123,7 +125,7 @@ impl Children {
             match (child.start)(child.generation, parent.clone()).await {
                 Ok(cell) => {
                     child.living = Some(cell.get_id());
-                    return Ok(());
+                    return Ok(Some(place));
                 }
                 Err(error) => cause = error.to_string(),
             }

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
+mod launch;
 mod sim;
 
 /// Any failure of a command, already worded for the person at the keyboard.
@@ -28,10 +30,17 @@ pub(crate) struct Arguments {
 enum Command {
     /// Run a provider simulator until SIGTERM, Ctrl-C or end of standard input
     Sim(sim::Arguments),
+    /// Measure the real server against the simulators
+    Bench(bench::Arguments),
+    /// Run a simulator process described by a file
+    #[command(hide = true)]
+    Launch(launch::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Sim(arguments) => sim::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Launch(arguments) => launch::run(&arguments),
     }
 }

@@ -35,7 +35,7 @@ pub struct Outgoing {
     pub body: Bytes,
 }
 
-/// Makes the request of an index; called again for every retry's first attempt only.
+/// Makes the request of an index; called once a message, retries send the same bytes.
 pub type Source = Arc<dyn Fn(u64) -> Outgoing + Send + Sync>;
 
 /// Where the driver stands; given to the progress callback about ten times a second.

@@ -6,6 +6,10 @@
 //! who switched the service off. What should become of each message is worked out here too, from the published rules
 //! alone, for the audit to compare.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::HeaderValue;
 use jiff::ToSpan;
 use jiff::civil::Date;
 use serde_json::{Value, json};
@@ -15,7 +19,9 @@ pub use text::Content;
 mod text;
 
 use crate::catalogue::{Service, catalogue};
+use crate::driver::{Outgoing, Source};
 use crate::population::{Citizen, Draw, Mode, Population};
+use crate::simulator::Behaviour;
 
 /// Share of messages to people in no register, percent.
 const UNKNOWN_PERCENT: u64 = 1;
@@ -89,6 +95,37 @@ impl Morning {
             idempotency_key: format!("morning-{:016x}-{index}", self.seed),
             expected,
         }
+    }
+
+    /// How many pushes of this message a provider will accept: those the rules call for, without devices whose token is
+    /// dead at the simulators.
+    #[must_use]
+    pub fn expected_pushes(&self, message: &Message, behaviour: &Behaviour) -> u32 {
+        match message.expected {
+            Expected::Processed { pushes: 1.., .. } => {
+                let devices = self.population.citizen(message.recipient).devices;
+                let alive =
+                    devices.iter().filter(|device| !behaviour.is_unregistered(&device.token));
+                u32::try_from(alive.count()).unwrap_or(0)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The plan as requests for the driver. `keys` are the sender keys in the order of the catalogue's services.
+    ///
+    /// A message whose service has no key is sent with an empty one, which the server refuses.
+    #[must_use]
+    pub fn source(self, keys: Vec<HeaderValue>) -> Source {
+        Arc::new(move |index| {
+            let message = self.message(index);
+            Outgoing {
+                path: "/api/v1/messages",
+                key: keys.get(message.service).cloned().unwrap_or(HeaderValue::from_static("")),
+                idempotency_key: HeaderValue::from_str(&message.idempotency_key).ok(),
+                body: Bytes::from(message.body),
+            }
+        })
     }
 
     fn body(
@@ -204,6 +241,39 @@ mod tests {
         assert!((600..2_800).contains(&refused), "{refused}");
         let pushed = count(|expected| matches!(expected, Expected::Processed { pushes: 1.., .. }));
         assert!(pushed > 12_000, "{pushed}");
+    }
+
+    #[test]
+    fn pushes_to_dead_tokens_are_not_expected() {
+        let plan = morning(6);
+        let sum = |behaviour: &Behaviour| -> u32 {
+            (0..2_000).map(|index| plan.expected_pushes(&plan.message(index), behaviour)).sum()
+        };
+        let all = sum(&Behaviour::default());
+        let half = sum(&Behaviour { unregistered_share: 0.5, ..Behaviour::default() });
+        assert_eq!(sum(&Behaviour { unregistered_share: 1.0, ..Behaviour::default() }), 0);
+        assert!(half > all * 2 / 5 && half < all * 3 / 5, "{half} of {all}");
+        let planned: u32 = (0..2_000)
+            .map(|index| match plan.message(index).expected {
+                Expected::Processed { pushes, .. } => pushes,
+                _ => 0,
+            })
+            .sum();
+        assert_eq!(all, planned);
+    }
+
+    #[test]
+    fn requests_carry_the_key_of_their_service() {
+        let plan = morning(7);
+        let keys = (0..catalogue().services().len()).map(HeaderValue::from).collect();
+        let source = plan.source(keys);
+        for index in 0..100 {
+            let message = plan.message(index);
+            let outgoing = source(index);
+            assert_eq!(outgoing.key, HeaderValue::from(message.service));
+            assert_eq!(outgoing.body, message.body);
+            assert_eq!(outgoing.idempotency_key.unwrap(), message.idempotency_key.as_str());
+        }
     }
 
     #[test]

@@ -202,7 +202,8 @@ impl Simulator {
             rules,
             books: Books::new(options.kind),
             plan: watch::Sender::new(Arc::new(plan)),
-            one_stream_until_authorized: options.one_stream_until_authorized,
+            one_stream_until_authorized: options.kind == Kind::Apns
+                && options.one_stream_until_authorized,
         });
         let orders = watch::Sender::new(Orders::default());
         let serving = Serving {

@@ -72,6 +72,7 @@ mod accept;
 mod due;
 mod floor;
 mod group;
+mod journal;
 mod key;
 mod mark;
 mod open;
@@ -115,7 +116,7 @@ pub struct EmbeddedStore {
     reads: Arc<Semaphore>,
     partitions: u16,
     /// None once the store is being closed.
-    watch: Option<std::sync::mpsc::Sender<()>>,
+    watch: Option<std::sync::mpsc::SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
     /// After everything that uses the folder.
     _lock: File,
@@ -132,7 +133,7 @@ impl EmbeddedStore {
         let group = opening.group();
         let shared = Arc::new(Shared::new(opening.tables, opening.routes, opening.partitions));
         let (jobs, waiting) = mpsc::channel(GROUP_JOBS);
-        let (watch, closed) = std::sync::mpsc::channel();
+        let (watch, closed) = std::sync::mpsc::sync_channel(0);
         let writer = Writer::new(group, opening.mark, Arc::clone(&shared));
         let watched = Arc::clone(&shared);
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -199,6 +200,14 @@ impl EmbeddedStore {
         done.await.unwrap_or_else(|error| {
             Err(StoreError::Unavailable(format!("a read did not end: {error}")))
         })
+    }
+
+    fn check(&self, partition: PartitionId) -> Result<(), StoreError> {
+        if partition.0 < self.partitions {
+            Ok(())
+        } else {
+            Err(StoreError::Unavailable(format!("there is no partition {partition}")))
+        }
     }
 
     fn home(&self, citizen: &FiscalCode) -> u16 {
@@ -288,6 +297,7 @@ impl Store for EmbeddedStore {
         from: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError> {
+        self.check(partition)?;
         self.read(move |shared| shared.tables.view().arrivals(partition, from, limit)).await
     }
 
@@ -299,6 +309,7 @@ impl Store for EmbeddedStore {
         limit: usize,
         except: &[(MessageId, Endpoint)],
     ) -> Result<(Vec<DueDelivery>, Option<Millis>), StoreError> {
+        self.check(partition)?;
         let search = due::Search {
             partition: partition.0,
             route: route.clone(),

@@ -9,3 +9,10 @@
 )]
 
 mod engine;
+mod provider_apns;
+mod provider_fcm;
+mod provider_support;
+mod store_contract;
+mod store_damage;
+mod store_fixture;
+mod store_oracle;

@@ -106,6 +106,10 @@ impl State {
         self.arguments.route.cast(message);
     }
 
+    fn finished(&self, signal: Signal) {
+        self.tell(RouteMessage::Finished { connection: self.arguments.index, signal });
+    }
+
     fn connect(&mut self) {
         let connector = Arc::clone(&self.arguments.connector);
         let myself = self.myself.clone();
@@ -162,7 +166,7 @@ impl State {
         self.check();
         while !tickets.is_empty() {
             let Some(link) = self.link.clone() else {
-                self.tell(RouteMessage::Hold { tickets });
+                self.tell(RouteMessage::Hold { connection: self.arguments.index, tickets });
                 return;
             };
             let ticket = tickets.remove(0);
@@ -176,7 +180,7 @@ impl State {
     fn start(&mut self, link: &Arc<dyn Link>, ticket: Ticket) {
         if let Err(end) = ticket.may_start(self.arguments.clock.now()) {
             ticket.end(end);
-            self.tell(RouteMessage::Finished { signal: Signal::Neutral });
+            self.finished(Signal::Neutral);
             self.grant();
             return;
         }
@@ -203,7 +207,7 @@ impl State {
         }
         let signal = signal(&answer);
         ticket.end(End::Answered(answer));
-        self.tell(RouteMessage::Finished { signal });
+        self.finished(signal);
         self.check();
         self.grant();
     }

@@ -47,7 +47,10 @@ pub(crate) struct Route;
 struct Slot {
     address: Address<ConnectionMessage>,
     up: bool,
+    /// Attempts it takes beyond those it has.
     free: usize,
+    /// Tickets it holds.
+    holds: usize,
 }
 
 /// See the module's text.
@@ -56,7 +59,6 @@ pub(crate) struct State {
     children: Children,
     slots: Vec<Slot>,
     queue: LaneQueue<Ticket>,
-    in_flight: usize,
     breaker: Breaker,
     paused_until: Option<Millis>,
     halted: Option<Reason>,
@@ -90,7 +92,6 @@ impl Actor for Route {
             children,
             slots,
             queue: LaneQueue::default(),
-            in_flight: 0,
             paused_until: None,
             halted: None,
             trouble: "no connection yet".into(),
@@ -109,8 +110,8 @@ impl Actor for Route {
         match message {
             RouteMessage::Dispatch(tickets) => state.queue_all(tickets),
             RouteMessage::Free { connection, slots } => state.slots[connection].free += slots,
-            RouteMessage::Finished { signal } => state.finished(signal),
-            RouteMessage::Hold { tickets } => state.hold(tickets),
+            RouteMessage::Finished { connection, signal } => state.finished(connection, signal),
+            RouteMessage::Hold { connection, tickets } => state.hold(connection, tickets),
             RouteMessage::Up { connection } => state.slots[connection].up = true,
             RouteMessage::Lost { connection, detail } => state.lost(connection, detail),
             RouteMessage::Tick => state.tick(),
@@ -126,7 +127,13 @@ impl Actor for Route {
         event: SupervisionEvent,
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
-        state.children.on_event(event, &myself.get_cell()).await?;
+        if let Some(connection) = state.children.on_event(event, &myself.get_cell()).await? {
+            // Its tickets were dropped with it and have reported themselves.
+            let address = state.slots[connection].address.clone();
+            state.slots[connection] = Slot { address, ..Slot::default() };
+            state.breaker.unprobe();
+            state.rest_if_drained();
+        }
         Ok(())
     }
 }
@@ -171,8 +178,9 @@ impl State {
     }
 
     /// Takes back, to the front, what a connection could not start.
-    fn hold(&mut self, tickets: Vec<Ticket>) {
-        self.in_flight = self.in_flight.saturating_sub(tickets.len());
+    fn hold(&mut self, connection: usize, tickets: Vec<Ticket>) {
+        let slot = &mut self.slots[connection];
+        slot.holds = slot.holds.saturating_sub(tickets.len());
         self.breaker.unprobe();
         if self.draining.is_none() {
             for ticket in tickets.into_iter().rev() {
@@ -194,9 +202,10 @@ impl State {
         self.trouble = detail;
     }
 
-    fn finished(&mut self, signal: Signal) {
+    fn finished(&mut self, connection: usize, signal: Signal) {
         let now = self.context.clock.now();
-        self.in_flight = self.in_flight.saturating_sub(1);
+        let slot = &mut self.slots[connection];
+        slot.holds = slot.holds.saturating_sub(1);
         match signal {
             Signal::Success => self.breaker.success(),
             Signal::Neutral => self.breaker.unprobe(),
@@ -241,7 +250,7 @@ impl State {
             let Some((index, slot)) = freest.filter(|(_, slot)| slot.free > 0) else { break };
             let Some(ticket) = self.queue.pop() else { break };
             slot.free -= 1;
-            self.in_flight += 1;
+            slot.holds += 1;
             batches[index].push(ticket);
             if probe {
                 self.breaker.probe();
@@ -278,14 +287,19 @@ impl State {
     }
 
     fn rest_if_drained(&mut self) {
+        let in_flight = self.in_flight();
         if let Some(waiting) = &mut self.draining
-            && self.in_flight == 0
+            && in_flight == 0
         {
             for done in waiting.drain(..) {
                 // The caller may have given up waiting.
                 let _ = done.send(());
             }
         }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.slots.iter().map(|slot| slot.holds).sum()
     }
 
     fn show(&self) {
@@ -306,7 +320,7 @@ impl State {
             kind: self.context.kind,
             state,
             connections,
-            queued: self.queue.len() + self.in_flight,
+            queued: self.queue.len() + self.in_flight(),
             detail,
         });
     }

@@ -35,11 +35,15 @@ pub enum RouteMessage {
     },
     /// An attempt ended.
     Finished {
+        /// Over which connection.
+        connection: usize,
         /// What its answer says about the route.
         signal: Signal,
     },
     /// A connection hands back what it could not start.
     Hold {
+        /// Which.
+        connection: usize,
         /// In the order they were sent.
         tickets: Vec<Ticket>,
     },

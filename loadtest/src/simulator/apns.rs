@@ -99,8 +99,7 @@ impl ApnsRules {
         let collapse = collapse_id(headers)?;
         check_device_token(token)?;
         let message = check_payload(body, collapse)?;
-        let start = parts.uri.path().len() - token.len();
-        let token = Bytes::copy_from_slice(&parts.uri.path().as_bytes()[start..]);
+        let token = token.to_owned();
         Ok(Delivery { id, message, token })
     }
 

@@ -79,6 +79,13 @@ struct Shard {
 }
 
 impl Shard {
+    fn accepted(&self, delivery: u128) -> u32 {
+        let at = |position: u32| &self.chunks[position as usize / CHUNK][position as usize % CHUNK];
+        self.index
+            .find(hash(delivery), |p| at(*p).delivery == delivery)
+            .map_or(0, |p| at(*p).accepted)
+    }
+
     fn accept(&mut self, delivery: u128, message: u128, now_us: u64) -> bool {
         if !self.refused.is_empty() {
             self.refused.remove(&delivery);
@@ -206,17 +213,19 @@ impl Books {
         *lock(&self.refused).entry(reason).or_default() += 1;
     }
 
-    /// How often this delivery was sent before without being accepted, and counts this attempt.
+    /// How often this delivery was tried before, refused or accepted, and counts this attempt.
     pub(crate) fn attempt(&self, delivery: u128) -> u32 {
         let mut shard = lock(&self.shards[shard_of(delivery)]);
+        // An accept whose answer was lost is tried again: it must not meet the same fate for ever.
+        let accepted = shard.accepted(delivery);
         if let Some(attempts) = shard.refused.get_mut(&delivery) {
             *attempts = attempts.saturating_add(1);
-            return *attempts;
+            return attempts.saturating_add(accepted);
         }
         if shard.refused.len() < MAX_REFUSED_PER_SHARD {
             shard.refused.insert(delivery, 0);
         }
-        0
+        accepted
     }
 
     /// Everything counted so far. Taken counter by counter: exact only when nothing is in flight.
@@ -362,11 +371,11 @@ mod tests {
     }
 
     #[test]
-    fn attempts_are_counted_until_the_accept() {
+    fn attempts_are_counted_over_refusals_and_accepts() {
         let books = Books::new(Kind::Fcm);
         assert_eq!([books.attempt(7), books.attempt(7), books.attempt(7)], [0, 1, 2]);
         books.accept(7, 0, 1);
-        assert_eq!(books.attempt(7), 0);
+        assert_eq!([books.attempt(7), books.attempt(7)], [1, 2]);
     }
 
     #[test]

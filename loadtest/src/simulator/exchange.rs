@@ -44,7 +44,7 @@ pub(crate) struct Delivery {
     /// The message's ULID, 0 when absent.
     pub(crate) message: u128,
     /// Device token.
-    pub(crate) token: Bytes,
+    pub(crate) token: String,
 }
 
 /// A provider's rules: pure but for its provider tokens.
@@ -148,7 +148,7 @@ async fn deliver(
     delivery: Delivery,
     id: IdHeader,
 ) -> Result<Answer, Reset> {
-    if plan.is_unregistered(&delivery.token) {
+    if plan.behaviour.is_unregistered(&delivery.token) {
         let timestamp = plan.behaviour.unregistered_timestamp_ms.unwrap_or_else(unix_ms);
         return Ok(refuse(shared, shared.rules.unregistered(timestamp), id));
     }

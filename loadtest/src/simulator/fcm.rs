@@ -146,7 +146,7 @@ fn check_message(request: Request<'_>) -> Result<Delivery, Refusal> {
     Ok(Delivery {
         id,
         message: message_number(message_id.or(android.collapse_key.as_deref())),
-        token: Bytes::copy_from_slice(token.as_bytes()),
+        token: token.into_owned(),
     })
 }
 

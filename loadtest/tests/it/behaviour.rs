@@ -145,3 +145,41 @@ async fn latency_delays_the_answer_but_not_the_arrival() {
     client.send(Apns::new(&simulator, &jwt).build()).await;
     assert!(start.elapsed() >= Duration::from_millis(150));
 }
+
+#[tokio::test]
+async fn a_delivery_whose_answer_was_lost_is_answered_after_some_repeats() {
+    let behaviour = Behaviour { lost_answer_share: 0.5, ..Behaviour::default() };
+    let simulator = behaving(Kind::Apns, behaviour).await;
+    let client = Client::connect(&simulator).await;
+    let jwt = good_jwt(simulator.credentials());
+    for delivery in 0..20 {
+        let mut answered = false;
+        for _ in 0..30 {
+            let request = client.try_send(Apns::new(&simulator, &jwt).id(delivery).build());
+            if let Ok(Ok(reply)) = tokio::time::timeout(Duration::from_millis(50), request).await {
+                assert_eq!(reply.status, 200);
+                answered = true;
+                break;
+            }
+        }
+        assert!(answered, "delivery {delivery} never answered");
+    }
+    let books = simulator.books();
+    assert_eq!(books.unique_deliveries, 20);
+    assert_eq!(books.duplicates, books.lost_answers);
+}
+
+#[tokio::test]
+async fn googles_streams_are_not_held_to_apples_rule() {
+    let simulator =
+        crate::client::simulator(Kind::Fcm, |options| options.one_stream_until_authorized = true)
+            .await;
+    let client = Client::connect(&simulator).await;
+    let ask = || {
+        let request = hyper::Request::post("http://localhost/v1/nothing");
+        client.try_send(request.body(http_body_util::Full::default()).unwrap())
+    };
+    let (one, two, three) = tokio::join!(ask(), ask(), ask());
+    assert!(one.is_ok() && two.is_ok() && three.is_ok());
+    assert_eq!(simulator.books().early_streams, 0);
+}

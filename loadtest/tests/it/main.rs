@@ -11,4 +11,7 @@ mod apns;
 mod behaviour;
 mod client;
 mod control;
+mod driver;
 mod fcm;
+mod process;
+mod stage;

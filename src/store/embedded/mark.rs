@@ -75,8 +75,6 @@ fn read_slot(bytes: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
     use super::{CommitMark, Marked};
 
     #[test]

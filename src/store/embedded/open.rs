@@ -1,8 +1,9 @@
 //! Opening the folder: every reason to refuse it, before anything is served.
 //!
 //! The order matters. The folder's lock comes first, so that no check looks at
-//! files another process is changing. The format is read before anything that
-//! depends on it. Then the commit numbers: each table must be exactly at the
+//! files another process is changing. The journals are examined before the
+//! storage engine opens (and may cut) them. The format is read before anything
+//! that depends on it. Then the commit numbers: each table must be exactly at the
 //! commit that last wrote to it, and the database at or after the commit mark.
 //! (A table can be *ahead* of the others when the journal lost batches whose
 //! rows that table had already moved to its own files.)
@@ -19,6 +20,7 @@ use araldo_actors::port::store::StoreError;
 
 use super::EmbeddedOptions;
 use super::group::Group;
+use super::journal::{self, Broken};
 use super::key;
 use super::mark::{CommitMark, Marked};
 use super::route::Routes;
@@ -31,9 +33,10 @@ pub(super) const FORMAT_VERSION: u16 = 1;
 const MAX_PARTITIONS: u16 = 4_096;
 /// Journal files are kept up to this many bytes; bounds what a start replays.
 const JOURNAL_BYTES: u64 = 128 << 20;
-/// Background threads of the storage engine: with two, one of them always
-/// writes full tables out before it merges files.
-const WORKERS: usize = 2;
+/// Background threads of the storage engine. With two or more, the first one
+/// spins while another merges files (fjall's `worker_pool`, which keeps it
+/// free for writing tables out); a single one was measured to keep up.
+const WORKERS: usize = 1;
 
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -133,6 +136,7 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opening, OpenError> {
     }
     let data = path.join("db");
     clear_unfinished(path, &data, marked)?;
+    examine_journals(path, &data, marked)?;
     let tables = open_tables(path, &data, options.cache_bytes)?;
     let view = tables.view();
     let commit = if check_format(options, &view)? {
@@ -202,6 +206,23 @@ fn clear_unfinished(path: &Path, data: &Path, marked: Marked) -> Result<(), Open
     match std::fs::remove_dir_all(data) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(folder(data, error)),
         _ => Ok(()),
+    }
+}
+
+fn examine_journals(path: &Path, data: &Path, marked: Marked) -> Result<(), OpenError> {
+    if !data.exists() {
+        return Ok(());
+    }
+    match journal::examine(data, marked) {
+        Ok(None) => Ok(()),
+        Ok(Some(Broken { file, offset })) => {
+            let what = format!(
+                "the journal {} has a batch that cannot be read at byte {offset}, and it was durable",
+                file.display()
+            );
+            Err(damaged(path, what))
+        }
+        Err(error) => Err(folder(data, error)),
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the writer and the watch are threads outside any runtime"
+    )]
     pub(super) fn new(
         tables: Arc<Tables>,
         routes: Arc<Routes>,

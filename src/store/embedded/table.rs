@@ -62,10 +62,13 @@ impl Table {
     /// Bytes of new rows kept in memory.
     const fn memtable(self) -> u64 {
         match self {
-            Self::Messages | Self::Citizens => 16 * MIB,
-            Self::States => 8 * MIB,
-            Self::CitizenIndex | Self::Inbox | Self::Claims => 4 * MIB,
-            Self::Intake | Self::Due | Self::Meta => 2 * MIB,
+            Self::Messages | Self::Citizens | Self::States => 8 * MIB,
+            Self::CitizenIndex
+            | Self::Inbox
+            | Self::Claims
+            | Self::Intake
+            | Self::Due
+            | Self::Meta => 4 * MIB,
             Self::Registry => MIB,
         }
     }

@@ -158,6 +158,7 @@ pub const OPTIONS: EngineOptions = EngineOptions {
     partitions: 4,
     partition: PartitionLimits { max_active: 64, credits: 64, max_panics: 3 },
     admission: AdmissionLimits { in_flight: 1_000, backlog: 100_000 },
+    claims_kept: Duration::from_secs(86_400),
     intensity: Intensity { restarts: 1_000, within: Duration::from_secs(10) },
 };
 

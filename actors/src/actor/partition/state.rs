@@ -342,7 +342,8 @@ impl State {
                     }
                 }
             }
-            Effect::Settled { .. } => {
+            Effect::Settled { message, .. } => {
+                self.panics.remove(message);
                 if let Some(route) = flight.and_then(|route| self.route(route)) {
                     route.settled();
                 }
@@ -352,10 +353,12 @@ impl State {
                     route.due_at(*due);
                 }
             }
-            Effect::Rejected { .. }
-            | Effect::Expired { .. }
-            | Effect::Quarantined { .. }
-            | Effect::DeviceDropped { .. } => {}
+            Effect::Rejected { message, .. }
+            | Effect::Expired { message }
+            | Effect::Quarantined { message, .. } => {
+                self.panics.remove(message);
+            }
+            Effect::DeviceDropped { .. } => {}
         }
     }
 
@@ -460,17 +463,18 @@ impl State {
     }
 
     fn rest_if_drained(&mut self) {
-        let busy = !self.buffer.is_empty()
-            || self.routes.iter().any(|route| !route.is_empty())
-            || self.active.values().any(|active| !active.inputs.is_empty());
-        if let Some(waiting) = &mut self.draining
-            && !busy
-        {
-            for done in waiting.drain(..) {
+        if self.draining.is_some() && self.is_at_rest() {
+            for done in self.draining.iter_mut().flat_map(|waiting| waiting.drain(..)) {
                 // The caller may have given up waiting.
                 let _ = done.send(());
             }
         }
+    }
+
+    fn is_at_rest(&self) -> bool {
+        self.buffer.is_empty()
+            && self.routes.iter().all(RouteBook::is_empty)
+            && self.active.values().all(|active| active.inputs.is_empty())
     }
 }
 

@@ -1,0 +1,145 @@
+//! The assembly: the one place that knows every part of the server.
+//!
+//! Start: socket, store, routes, engine, first key, HTTP. Each step can fail
+//! with one sentence and leaves nothing running. End, in the same order from
+//! the outside in: HTTP finishes open requests, the engine what is in flight,
+//! the store its last group. The engine or the store ending by itself ends
+//! the process with an error: what is durable is safe, and the next start
+//! takes it up.
+
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use araldo_actors::pipeline::{self, Ports, Running, StartError};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::http::{self, Http};
+use crate::provider::OptionsError;
+use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+use crate::system::{SystemClock, SystemRng};
+use crate::telemetry::{self, Metrics, TelemetryError};
+
+mod first_key;
+mod route;
+mod settings;
+
+/// How long what is in flight gets to finish at the end.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Why the server could not start or had to end: one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    #[error("http.bind: cannot listen on {address}: {error}")]
+    Bind {
+        /// As configured.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// A route's options cannot be used.
+    #[error("route.{route}: {error}")]
+    Route {
+        /// Its name.
+        route: String,
+        /// Which file or option, and why.
+        error: OptionsError,
+    },
+    /// The engine could not start.
+    #[error("the engine cannot start: {0}")]
+    Engine(#[from] StartError),
+    /// The first admin key could not be made or written.
+    #[error("the first admin key cannot be written: {0}")]
+    FirstKey(String),
+    /// A part of the running server gave up.
+    #[error("{0}; what was accepted is safe, start again")]
+    Ended(String),
+    /// Logs or metrics cannot be installed.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// Signals, standard output or the socket.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Threads for reads of the store; more would only hold memory.
+const BLOCKING_THREADS: usize = 32;
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+/// [`ServeError`], one sentence for the operator.
+pub fn serve(config: Config) -> Result<(), ServeError> {
+    let metrics = telemetry::install(&config.log)?;
+    araldo_actors::metric::describe();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    runtime.block_on(start(config, metrics))
+}
+
+async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
+    let address = config.http.bind;
+    let listener =
+        TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
+    let store = Arc::new(open_store(&config).await?);
+    let routes = route::all(&config)?;
+    let ports =
+        Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
+    let running = pipeline::start(settings::engine(&config), ports, routes).await?;
+    first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
+    let served = run(config, listener, &store, running, metrics).await;
+    // The last owner: its drop waits for the writer thread.
+    let closed = tokio::task::spawn_blocking(move || drop(store)).await;
+    served.and(closed.map_err(io::Error::other).map_err(ServeError::Io))
+}
+
+async fn open_store(config: &Config) -> Result<EmbeddedStore, ServeError> {
+    let options = EmbeddedOptions {
+        path: config.store.path.clone(),
+        partitions: config.engine.partitions,
+        cache_bytes: config.store.cache_bytes,
+    };
+    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&options)).await;
+    Ok(opened.map_err(io::Error::other)??)
+}
+
+/// Serves until a signal, or until a part gives up; then ends in order.
+async fn run(
+    config: Config,
+    listener: TcpListener,
+    store: &EmbeddedStore,
+    mut running: Running,
+    metrics: Metrics,
+) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    writeln!(io::stdout(), "araldo listening on http://{}", listener.local_addr()?)?;
+    let http = Http {
+        engine: running.engine.clone(),
+        metrics: metrics.handle.clone(),
+        options: config.http,
+    };
+    let mut gave_up = None;
+    let shutdown = async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: draining"),
+            () = running.ended() => gave_up = Some("the engine gave up".to_owned()),
+            reason = store.failed() => gave_up = Some(format!("the store failed: {reason}")),
+            () = metrics.tend() => {}
+        }
+    };
+    let served = http::serve(listener, http, shutdown).await;
+    running.shutdown(DRAIN).await;
+    served?;
+    gave_up.map_or(Ok(()), |reason| Err(ServeError::Ended(reason)))
+}

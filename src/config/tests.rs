@@ -1,0 +1,174 @@
+use std::collections::BTreeSet;
+use std::fs;
+
+use super::layers::Layers;
+use super::reader::Reader;
+use super::{Loaded, Origin, Provider, Sources, load, reader};
+
+/// Loads `text` as the file, with `environment` and `flags` over it.
+fn load_all(text: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, String> {
+    let dir = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let file = dir.path().join("araldo.toml");
+    fs::write(&file, text).map_err(|error| error.to_string())?;
+    let pair = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    load(&Sources {
+        file: Some(file.clone()),
+        environment: environment.iter().map(pair).collect(),
+        flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+    })
+    .map_err(|errors| errors.to_string().replace(&file.display().to_string(), "FILE"))
+}
+
+fn errors_of(text: &str) -> String {
+    load_all(text, &[], &[]).expect_err("this configuration has errors")
+}
+
+const APPLE: &str = "[route.apple]\nkind = \"apns\"\nkey_file = \"AuthKey.p8\"\n\
+    key_id = \"ABC123DEFG\"\nteam_id = \"DEF123GHIJ\"\ntopic = \"it.example.app\"\n";
+
+#[test]
+fn the_defaults_alone_are_a_configuration() {
+    let loaded = load(&Sources::default()).expect("the defaults are valid");
+    assert_eq!(loaded.config.engine.partitions, 64);
+    assert_eq!(loaded.config.http.body_limit, 65_536);
+    assert!(loaded.config.routes.is_empty());
+}
+
+#[test]
+fn every_key_of_the_defaults_is_read_and_every_key_read_has_its_default_there() {
+    let mut layers = Layers::of_defaults();
+    for (name, kind) in [("a", "apns"), ("f", "fcm")] {
+        layers.set(&format!("route.{name}.kind"), kind.into(), Origin::Flag);
+    }
+    let (effective, errors) = layers.merge();
+    assert!(errors.is_empty(), "{errors:?}");
+    let reader = Reader::new(&effective);
+    reader::read_with(&reader);
+    let read: BTreeSet<String> = reader.read.borrow().clone();
+    let known: BTreeSet<String> =
+        effective.keys().filter(|key| !key.starts_with("route_kind.")).map(str::to_owned).collect();
+    assert_eq!(read, known);
+}
+
+#[test]
+fn every_key_of_the_defaults_has_a_comment() {
+    let mut commented = false;
+    for line in super::DEFAULT_TOML.lines() {
+        match line {
+            line if line.starts_with('#') => commented = true,
+            "" => commented = false,
+            line if line.starts_with('[') => commented = false,
+            line => assert!(commented, "no comment above {line}"),
+        }
+    }
+}
+
+#[test]
+fn later_sources_win_and_say_where_they_are() {
+    let text =
+        "[node]\nid = \"from-file\"\n[http]\nmax_connections = 10\nbody_limit_bytes = 2048\n";
+    let environment =
+        [("ARALDO__NODE__ID", "from-env"), ("ARALDO__HTTP__MAX_CONNECTIONS", "11"), ("PATH", "x")];
+    let loaded = load_all(text, &environment, &["node.id=from-flag"]).expect("valid");
+    assert_eq!(loaded.config.node.id, "from-flag");
+    assert_eq!(loaded.config.http.max_connections, 11);
+    assert_eq!(loaded.config.http.body_limit, 2048);
+    let shown = loaded.effective.to_string();
+    let line = |key: &str| shown.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+    assert!(line("id =").ends_with("# --set"));
+    assert!(line("max_connections").ends_with("# ARALDO__HTTP__MAX_CONNECTIONS"));
+    assert!(line("body_limit_bytes").ends_with("araldo.toml:5"));
+    assert!(line("claims_hours").ends_with("# default"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
+    let text = "[http]\nbind = \"127.0.0.1:0\"\nmax_conections = 5\n";
+    assert_eq!(
+        errors_of(text),
+        "FILE:3: http.max_conections: there is no such key (did you mean \"http.max_connections\"?)"
+    );
+    let text = "[htpp]\nbind = \"127.0.0.1:0\"\n";
+    assert_eq!(errors_of(text), "FILE:1: htpp: there is no such section (did you mean \"http\"?)");
+    let environment = [("ARALDO__HTTP__BNID", "127.0.0.1:0")];
+    let errors = load_all("", &environment, &[]).expect_err("unknown");
+    assert!(errors.starts_with("ARALDO__HTTP__BNID: http.bnid: there is no such key"), "{errors}");
+}
+
+#[test]
+fn every_error_is_reported_at_once() {
+    let text = "[http]\nbind = \"nowhere\"\nmax_connections = \"many\"\n\
+        [engine]\npartitions = 0\n[log]\nformat = \"jsn\"\nfilter = \"=,,=\"\n\
+        [store]\nkind = \"redis\"\n";
+    let errors = errors_of(text);
+    for expected in [
+        "FILE:2: http.bind: must be an address and a port",
+        "FILE:3: http.max_connections: expected a whole number, found a text",
+        "FILE:5: engine.partitions: must be between 1 and 4096",
+        "FILE:7: log.format: \"jsn\" is none of \"text\", \"json\" (did you mean \"json\"?)",
+        "FILE:10: store.kind: \"redis\" is none of \"embedded\"",
+    ] {
+        assert!(errors.contains(expected), "{expected} not in:\n{errors}");
+    }
+}
+
+#[test]
+fn a_syntax_error_names_its_line_without_quoting_it() {
+    let errors = errors_of("[http]\nbind = \"127.0.0.1:0\nsecret = \"hunter2\"\n");
+    assert!(errors.starts_with("FILE:2: "), "{errors}");
+    assert!(!errors.contains("hunter2"), "{errors}");
+}
+
+#[test]
+fn a_missing_file_is_an_error() {
+    let sources = Sources { file: Some("/nonexistent/araldo.toml".into()), ..Sources::default() };
+    let errors = load(&sources).expect_err("there is no such file").to_string();
+    assert!(errors.starts_with("/nonexistent/araldo.toml: cannot be read"), "{errors}");
+}
+
+#[test]
+fn a_route_takes_what_it_does_not_say_from_its_kind() {
+    let text = format!("{APPLE}[route_kind.apns]\nconnections = 7\n");
+    let config = load_all(&text, &[], &[]).expect("valid").config;
+    let route = &config.routes[0];
+    assert_eq!((route.id.as_str(), route.connections), ("apple", 7));
+    let Provider::Apns(apns) = &route.provider else { panic!("kind apns") };
+    assert_eq!(apns.endpoint, "https://api.push.apple.com");
+    assert!(apns.key_file.is_absolute() && apns.key_file.ends_with("AuthKey.p8"));
+    assert_eq!(apns.ca_file, None);
+}
+
+#[test]
+fn an_environment_variable_reaches_a_route_whatever_its_case() {
+    let text = APPLE.replace("route.apple", "route.My-Apple");
+    let environment = [("ARALDO__ROUTE__MY_APPLE__CONNECTIONS", "9")];
+    let config = load_all(&text, &environment, &[]).expect("valid").config;
+    assert_eq!(config.routes.len(), 1);
+    assert_eq!(config.routes[0].connections, 9);
+}
+
+#[test]
+fn a_route_names_what_it_lacks_and_what_its_kind_does_not_have() {
+    let errors = errors_of(
+        "[route.x]\nkind = \"apns\"\nproject_id = \"p\"\n[route.y]\nconnections = 1\n\
+         [route.z]\nkind = \"smtp\"\n[route.w]\nkind = \"fcm\"\nproject_id = \"p\"\n\
+         service_account_file = \"f\"\nendpoint = \"fcm.googleapis.com/v1\"\n",
+    );
+    for expected in [
+        "route.x.key_file: is missing",
+        "route.x.topic: is missing",
+        "FILE:3: route.x.project_id: a route of kind \"apns\" has no such key",
+        "route.y.kind: is missing; use \"apns\" or \"fcm\"",
+        "route.z.kind: there is no kind of route \"smtp\"; use \"apns\" or \"fcm\"",
+        "FILE:12: route.w.endpoint: must be http:// or https:// with a host, and no path",
+    ] {
+        assert!(errors.contains(expected), "{expected} not in:\n{errors}");
+    }
+}
+
+#[test]
+fn the_example_for_one_node_is_valid() {
+    let text = include_str!("../../config/single-node.toml");
+    let config = load_all(text, &[], &[]).expect("valid").config;
+    assert_eq!(config.routes.len(), 2);
+}

@@ -1,0 +1,196 @@
+//! The typed configuration. Every value has passed its checks.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use araldo_actors::domain::id::RouteId;
+use ipnet::IpNet;
+
+/// Everything `araldo serve` is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[http]`.
+    pub http: HttpConfig,
+    /// `[store]`.
+    pub store: StoreConfig,
+    /// `[node]`.
+    pub node: NodeConfig,
+    /// `[engine]`.
+    pub engine: EngineConfig,
+    /// `[route.NAME]`, by name.
+    pub routes: Vec<RouteConfig>,
+    /// `[retention]`.
+    pub retention: RetentionConfig,
+    /// `[log]`.
+    pub log: LogConfig,
+}
+
+/// `[http]`; see `config/default.toml` for the meaning of each key.
+#[derive(Clone, Debug)]
+pub struct HttpConfig {
+    /// Address to listen on.
+    pub bind: SocketAddr,
+    /// Connections served at one time.
+    pub max_connections: usize,
+    /// For the header of a request, and for an idle connection.
+    pub header_read_timeout: Duration,
+    /// For the body of a request, and again for its answer.
+    pub request_timeout: Duration,
+    /// For open requests when told to stop.
+    pub drain: Duration,
+    /// Longest body, bytes.
+    pub body_limit: usize,
+    /// Longest body of an import, bytes.
+    pub import_body_limit: usize,
+    /// Imports at one time.
+    pub max_imports: usize,
+    /// Most organisations.
+    pub max_organizations: usize,
+    /// Most services.
+    pub max_services: usize,
+    /// Most keys.
+    pub max_keys: usize,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Kinds of store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In this machine's file system.
+    Embedded,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Which store.
+    pub kind: StoreKind,
+    /// Directory of the data.
+    pub path: PathBuf,
+    /// Memory for blocks read, bytes.
+    pub cache_bytes: u64,
+}
+
+impl StoreConfig {
+    /// The file the first start writes an admin key to.
+    #[must_use]
+    pub fn admin_key_file(&self) -> PathBuf {
+        self.path.join("admin.key")
+    }
+}
+
+/// `[node]`.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Name among its peers.
+    pub id: String,
+}
+
+/// `[engine]`.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Slices of the citizens.
+    pub partitions: u16,
+    /// Citizens worked on at one time, per partition.
+    pub max_active: usize,
+    /// Deliveries without an answer, per partition and route.
+    pub credits: usize,
+    /// Submissions between arrival and disk.
+    pub in_flight: usize,
+    /// Accepted messages that wait for their turn.
+    pub backlog: u64,
+    /// Failures of one message before it is set aside.
+    pub max_panics: u32,
+}
+
+/// `[route.NAME]`.
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// Its name.
+    pub id: RouteId,
+    /// Whose network, and the account there.
+    pub provider: Provider,
+    /// HTTP/2 connections.
+    pub connections: usize,
+    /// Delay before the first retry.
+    pub retry_base: Duration,
+    /// Longest delay.
+    pub retry_max: Duration,
+}
+
+/// The account of a route.
+#[derive(Clone, Debug)]
+pub enum Provider {
+    /// Apple.
+    Apns(Apns),
+    /// Google.
+    Fcm(Fcm),
+}
+
+impl Provider {
+    /// Name of the kind, as in `kind`.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Apns(_) => "apns",
+            Self::Fcm(_) => "fcm",
+        }
+    }
+}
+
+/// An account at the Apple Push Notification service.
+#[derive(Clone, Debug)]
+pub struct Apns {
+    /// Base address, `http://` or `https://`, without a path.
+    pub endpoint: String,
+    /// Certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The signing key.
+    pub key_file: PathBuf,
+    /// Its identifier.
+    pub key_id: String,
+    /// Its team.
+    pub team_id: String,
+    /// The app.
+    pub topic: String,
+}
+
+/// An account at Firebase Cloud Messaging.
+#[derive(Clone, Debug)]
+pub struct Fcm {
+    /// Base address, `http://` or `https://`, without a path.
+    pub endpoint: String,
+    /// Certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The project.
+    pub project_id: String,
+    /// The service account's key.
+    pub service_account_file: PathBuf,
+}
+
+/// `[retention]`.
+#[derive(Clone, Debug)]
+pub struct RetentionConfig {
+    /// For claims of an `Idempotency-Key`.
+    pub claims: Duration,
+}
+
+/// Form of the logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For collectors: one JSON object a line.
+    Json,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug)]
+pub struct LogConfig {
+    /// tracing-subscriber directives.
+    pub filter: String,
+    /// Form.
+    pub format: LogFormat,
+}

@@ -1,0 +1,198 @@
+//! Request bodies: bounded in length and time, parsed once.
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::extract::{Path, Query};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::HeaderMap;
+use hyper::header::CONTENT_LENGTH;
+use serde::de::DeserializeOwned;
+
+use super::app::App;
+use super::problem::{Kind, Problem};
+use crate::config::nearest;
+
+/// Parts of the path; a path that cannot be read is a problem.
+#[derive(FromRequestParts)]
+#[from_request(via(Path), rejection(Problem))]
+pub struct Segments<T>(pub T);
+
+/// The query; one that cannot be read is a problem.
+#[derive(FromRequestParts)]
+#[from_request(via(Query), rejection(Problem))]
+pub struct Arguments<T>(pub T);
+
+/// Reads a whole body of at most `limit` bytes within the request timeout.
+pub async fn read(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, Problem> {
+    let too_large =
+        || Problem::new(Kind::TooLarge, format!("the body is longer than {limit} bytes"));
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: u64| length > limit as u64) {
+        return Err(too_large());
+    }
+    let reading = Limited::new(body, limit).collect();
+    match tokio::time::timeout(app.options().request_timeout, reading).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Problem::invalid("the body ended before its end")),
+        Err(_) => Err(Problem::new(Kind::RequestTimeout, "the body took too long to arrive")),
+    }
+}
+
+/// Parses a JSON body.
+///
+/// The first pass is the fast one; only what it refuses is parsed again to
+/// learn the path of the fault.
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    serde_json::from_slice(body).map_err(|_| match fault::<T>(body) {
+        Some((field, reason)) if !field.is_empty() => Problem::field(field, reason),
+        Some((_, reason)) => Problem::invalid(format!("the body {reason}")),
+        None => Problem::invalid("the body is not readable"),
+    })
+}
+
+/// Where and why `body` is not a `T`; the field is empty for the whole.
+pub fn fault<T: DeserializeOwned>(body: &[u8]) -> Option<(String, String)> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let error = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Ok(_) => return reader.end().err().map(|error| syntax(&error)),
+        Err(error) => error,
+    };
+    let path = match error.path().to_string().as_str() {
+        "." => String::new(),
+        path => path.to_owned(),
+    };
+    let inner = error.into_inner();
+    if inner.is_data() { Some(explain(path, &inner.to_string())) } else { Some(syntax(&inner)) }
+}
+
+fn syntax(error: &serde_json::Error) -> (String, String) {
+    let reason = match (error.is_eof(), error.line(), error.column()) {
+        (true, ..) => "is not complete JSON".to_owned(),
+        (false, line, column) => format!("is not JSON: line {line}, column {column}"),
+    };
+    (String::new(), reason)
+}
+
+/// Says serde's message anew, without the value it quotes: that may be
+/// somebody's.
+fn explain(path: String, message: &str) -> (String, String) {
+    let message = message.split(" at line ").next().unwrap_or(message);
+    let quoted = message.split('`').nth(1).unwrap_or_default();
+    let below =
+        |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    if message.starts_with("missing field") {
+        return (below(quoted), "is missing".to_owned());
+    }
+    if message.starts_with("duplicate field") {
+        return (below(quoted), "is given twice".to_owned());
+    }
+    let expected = message.rsplit_once("expected ").map_or("", |(_, expected)| expected);
+    if message.starts_with("unknown field") {
+        // The path names the unknown field already.
+        let known: Vec<_> = expected.split('`').skip(1).step_by(2).collect();
+        let hint = nearest(quoted, known.into_iter())
+            .map_or_else(String::new, |name| format!(" (did you mean \"{name}\"?)"));
+        let plain =
+            quoted.len() <= 40 && quoted.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        let name = if plain { format!(" \"{quoted}\"") } else { String::new() };
+        let parent = path.strip_suffix(quoted).unwrap_or(&path).trim_end_matches('.');
+        return (parent.to_owned(), format!("has a field{name} that is not known{hint}"));
+    }
+    if message.starts_with("unknown variant") {
+        return (path, format!("must be {}", expected.replace('`', "\"")));
+    }
+    if expected.is_empty() {
+        // Our own deserializers' messages quote nothing.
+        return (path, message.to_owned());
+    }
+    (path, format!("must be {}", in_json_words(expected)))
+}
+
+fn in_json_words(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, not negative",
+        "i32" | "i64" => "a whole number",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a string" | "a borrowed string" => "a text",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        text if text.starts_with("struct ") => "an object",
+        text if text.starts_with("enum ") || text.contains("variant") => "one of the known words",
+        text => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fault;
+    use serde::Deserialize;
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Outer {
+        inner: Inner,
+        #[serde(default)]
+        level: Option<Level>,
+    }
+
+    #[derive(Deserialize)]
+    #[expect(dead_code, reason = "only its shape matters")]
+    struct Inner {
+        count: u32,
+    }
+
+    #[derive(Deserialize)]
+    enum Level {
+        #[serde(rename = "LOW")]
+        Low,
+        #[serde(rename = "HIGH")]
+        High,
+    }
+
+    fn told(body: &str) -> (String, String) {
+        fault::<Outer>(body.as_bytes()).expect("this body has a fault")
+    }
+
+    #[test]
+    fn a_wrong_type_names_its_field_and_not_its_value() {
+        let (field, reason) = told(r#"{"inner":{"count":"RSSMRA85T10A562S"}}"#);
+        assert_eq!(field, "inner.count");
+        assert_eq!(reason, "must be a whole number, not negative");
+        let told_of_list = told(r#"{"inner":[]}"#);
+        assert_eq!(told_of_list, ("inner".to_owned(), "must be an object".to_owned()));
+        let (field, _) = told(r#"{"inner":{"count":-1}}"#);
+        assert_eq!(field, "inner.count");
+    }
+
+    #[test]
+    fn a_missing_and_an_unknown_field_are_named() {
+        assert_eq!(told(r#"{"inner":{}}"#), ("inner.count".to_owned(), "is missing".to_owned()));
+        let (field, reason) = told(r#"{"inner":{"count":1},"levl":"LOW"}"#);
+        assert_eq!(field, "");
+        assert_eq!(reason, "has a field \"levl\" that is not known (did you mean \"level\"?)");
+    }
+
+    #[test]
+    fn a_word_that_is_not_known_is_answered_with_those_that_are() {
+        let (field, reason) = told(r#"{"inner":{"count":1},"level":"RSSMRA85T10A562S"}"#);
+        assert_eq!(field, "level");
+        assert_eq!(reason, "must be \"LOW\" or \"HIGH\"");
+    }
+
+    #[test]
+    fn what_is_not_json_is_placed() {
+        assert_eq!(told("{\"inner\": nope}").1, "is not JSON: line 1, column 12");
+        assert_eq!(told("{\"inner\":").1, "is not complete JSON");
+        assert_eq!(told("").1, "is not complete JSON");
+        assert_eq!(told("{\"inner\":{\"count\":1}} x").1, "is not JSON: line 1, column 23");
+    }
+}

@@ -1,0 +1,148 @@
+//! `GET /status`: the books, the routes and the two conservation laws.
+
+use araldo_actors::board::RouteState;
+use araldo_actors::domain::delivery::Channel;
+use araldo_actors::domain::message::RejectionReason;
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use utoipa::ToSchema;
+
+use crate::http::access::Viewer;
+use crate::http::app::App;
+use crate::http::problem::Problem;
+
+/// Where everything stands.
+#[derive(Serialize, ToSchema)]
+pub struct Status {
+    messages: Messages,
+    deliveries: Deliveries,
+    /// Deliveries delivered, by channel: push, email, in_app.
+    delivered_by_channel: BTreeMap<&'static str, u64>,
+    routes: Vec<Route>,
+    unaccounted: Unaccounted,
+    /// Seconds since the server started.
+    uptime_seconds: u64,
+}
+
+/// Totals of messages since the store was created.
+#[derive(Serialize, ToSchema)]
+struct Messages {
+    accepted: u64,
+    processed: u64,
+    rejected: u64,
+    rejected_by_reason: BTreeMap<&'static str, u64>,
+    expired: u64,
+    recalled: u64,
+    quarantined: u64,
+    /// Accepted and not yet processed, as the partitions count them.
+    pending: u64,
+}
+
+/// Totals of deliveries since the store was created.
+#[derive(Serialize, ToSchema)]
+struct Deliveries {
+    planned: u64,
+    delivered: u64,
+    failed: u64,
+    expired: u64,
+    cancelled: u64,
+    suppressed: u64,
+    /// Planned and without an outcome, as the partitions count them.
+    pending: u64,
+    /// Attempts repeated.
+    retried: u64,
+}
+
+/// A route.
+#[derive(Serialize, ToSchema)]
+struct Route {
+    name: String,
+    kind: &'static str,
+    /// up, down or halted.
+    #[schema(value_type = String)]
+    state: RouteState,
+    connections: usize,
+    /// Deliveries in its queue and in flight.
+    queued: usize,
+    /// Why it is not up; empty when it is.
+    detail: String,
+}
+
+/// What the books and the counts of the partitions differ by; 0 at rest.
+#[derive(Serialize, ToSchema)]
+struct Unaccounted {
+    messages: i64,
+    deliveries: i64,
+}
+
+/// Where everything stands.
+#[utoipa::path(
+    get,
+    path = "/api/operator/v1/status",
+    tag = "operator",
+    security(("OperatorKey" = [])),
+    responses((status = 200, description = "Now", body = Status))
+)]
+pub async fn read(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Problem> {
+    let books = app.engine().books().await;
+    let books = books.map_err(|error| Problem::of_store(&app, &error))?;
+    let board = app.engine().board();
+    let (messages, deliveries) = (books.messages, books.all_deliveries());
+    let (pending_messages, pending_deliveries) =
+        (board.pending_messages(), board.pending_deliveries());
+    let by_reason = RejectionReason::ALL.iter().map(|reason| reason.as_str());
+    let delivered = |channel: Channel| books.deliveries[channel.index()].delivered;
+    let status = Status {
+        messages: Messages {
+            accepted: messages.accepted,
+            processed: messages.processed,
+            rejected: messages.rejected.iter().sum(),
+            rejected_by_reason: by_reason.zip(messages.rejected).collect(),
+            expired: messages.expired,
+            recalled: messages.recalled,
+            quarantined: messages.quarantined,
+            pending: pending_messages,
+        },
+        deliveries: Deliveries {
+            planned: deliveries.planned,
+            delivered: deliveries.delivered,
+            failed: deliveries.failed,
+            expired: deliveries.expired,
+            cancelled: deliveries.cancelled,
+            suppressed: deliveries.suppressed,
+            pending: pending_deliveries,
+            retried: deliveries.retried,
+        },
+        delivered_by_channel: Channel::ALL
+            .into_iter()
+            .map(|channel| (channel.as_str(), delivered(channel)))
+            .collect(),
+        routes: routes(&app),
+        unaccounted: Unaccounted {
+            messages: difference(messages.open(), pending_messages),
+            deliveries: difference(deliveries.open(), pending_deliveries),
+        },
+        uptime_seconds: app.uptime_seconds(),
+    };
+    Ok(Json(status))
+}
+
+fn routes(app: &App) -> Vec<Route> {
+    let show = |view: araldo_actors::board::RouteView| Route {
+        name: view.id.to_string(),
+        kind: view.kind,
+        state: view.state,
+        connections: view.connections,
+        queued: view.queued,
+        detail: view.detail,
+    };
+    app.engine().board().routes().into_iter().map(show).collect()
+}
+
+/// `open - pending`, which may be below 0 for a moment while both move.
+fn difference(open: u64, pending: u64) -> i64 {
+    let clamp = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    clamp(open) - clamp(pending)
+}

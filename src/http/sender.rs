@@ -1,0 +1,12 @@
+//! The sender API: IO's contract under `/api/v1`.
+//!
+//! Clients written for IO work unchanged; what is beyond it (Idempotency-Key,
+//! `delivery`, `status_detail`) is only ever added.
+
+mod content;
+mod idempotency;
+pub mod message;
+mod message_view;
+mod new_message;
+pub mod permission;
+pub mod profile;

@@ -1,0 +1,467 @@
+//! The contract of the store: one suite for all implementations.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use araldo::store::claimed_id;
+use araldo::store::memory::MemoryStore;
+use araldo_actors::domain::delivery::{Endpoint, MessageState};
+use araldo_actors::domain::effect::Effect;
+use araldo_actors::domain::id::{Epoch, PartitionId};
+use araldo_actors::domain::message::{MessageStatus, RejectionReason};
+use araldo_actors::domain::outcome::{DeliveryStatus, Failure, Outcome};
+use araldo_actors::domain::time::Millis;
+use araldo_actors::port::store::{Acceptance, Step, Store, StoreError, Upsert};
+
+use crate::store_fixture::{
+    PARTITIONS, accept, api_key, citizen, claim, code, device, embedded, endpoint, folder, home,
+    message, organization, plan, processed, route, service, step,
+};
+
+/// Runs each case against each implementation.
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&super::MemoryStore::new(super::PARTITIONS)).await;
+            })*
+        }
+        mod embedded {
+            $(#[tokio::test]
+            async fn $case() {
+                let folder = super::folder();
+                super::$case(&*super::embedded(folder.path())).await;
+            })*
+        }
+    };
+}
+
+contract!(
+    accepted_messages_get_contiguous_places_in_their_journal,
+    a_claim_is_honoured_once_and_answers_the_first_id_again,
+    the_same_message_is_accepted_once_without_a_claim,
+    claims_are_forgotten_by_age,
+    a_message_is_shown_to_its_recipient_only,
+    a_message_is_processed_once,
+    a_message_has_one_end,
+    a_delivery_settles_once,
+    a_deferral_moves_the_delivery_and_counts_once,
+    a_quarantine_cancels_what_is_pending,
+    effects_on_the_unknown_change_nothing,
+    older_owners_are_fenced,
+    due_deliveries_come_oldest_first_but_for_the_excepted,
+    a_delivery_planned_for_the_past_is_found_after_later_ones,
+    routes_have_their_own_due_deliveries,
+    arrivals_wait_until_the_checkpoint_passes_them,
+    opening_counts_what_waits,
+    the_inbox_is_paged_from_the_newest,
+    citizens_keep_ordinals_versions_and_registration_times,
+    a_device_is_dropped_only_if_registered_before,
+    the_registry_is_kept,
+    unknown_partitions_are_refused,
+);
+
+async fn open(store: &dyn Store, person: u32) -> (PartitionId, Epoch) {
+    let opened = store.open_partition(home(person)).await.unwrap();
+    (home(person), opened.epoch)
+}
+
+/// Person 1 with message 1, processed, its push due at 10.
+async fn one_processed(store: &dyn Store) -> (PartitionId, Epoch) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    accept(store, 1, 1).await;
+    let (partition, epoch) = open(store, 1).await;
+    store.commit(partition, epoch, step(vec![processed(1, 1, 10)])).await.unwrap();
+    (partition, epoch)
+}
+
+async fn state_of(store: &dyn Store, n: u64, to: u32) -> MessageState {
+    store.message(code(to), message(n, to).id).await.unwrap().unwrap().1
+}
+
+async fn due_ids(store: &dyn Store, partition: PartitionId, until: u64) -> Vec<(u64, Endpoint)> {
+    let due = store.due(partition, &route("apple"), Millis(until), 100, &[]).await.unwrap().0;
+    due.into_iter().map(|one| (one.due.0, one.endpoint)).collect()
+}
+
+async fn accepted_messages_get_contiguous_places_in_their_journal(store: &dyn Store) {
+    for n in 0..5 {
+        let id = message(n, 1).id;
+        assert_eq!(accept(store, n, 1).await, Acceptance::Accepted { id, sequence: n });
+    }
+    assert_eq!(store.books().await.unwrap().messages.accepted, 5);
+}
+
+async fn a_claim_is_honoured_once_and_answers_the_first_id_again(store: &dyn Store) {
+    let first = store.accept(message(1, 1), Some(claim(7, 1))).await.unwrap();
+    let id = claimed_id(message(1, 1).accepted_at, &claim(7, 1));
+    assert_eq!(first, Acceptance::Accepted { id, sequence: 0 });
+    let again = store.accept(message(2, 1), Some(claim(7, 1))).await.unwrap();
+    assert_eq!(again, Acceptance::Replayed { id });
+    let other = store.accept(message(3, 1), Some(claim(7, 2))).await.unwrap();
+    assert_eq!(other, Acceptance::KeyReused);
+    assert_eq!(store.books().await.unwrap().messages.accepted, 1);
+    assert!(store.message(code(1), id).await.unwrap().is_some());
+}
+
+async fn the_same_message_is_accepted_once_without_a_claim(store: &dyn Store) {
+    accept(store, 1, 1).await;
+    let again = accept(store, 1, 1).await;
+    assert_eq!(again, Acceptance::Replayed { id: message(1, 1).id });
+    assert_eq!(store.books().await.unwrap().messages.accepted, 1);
+}
+
+async fn claims_are_forgotten_by_age(store: &dyn Store) {
+    for n in 1..=3 {
+        let key = u8::try_from(n).unwrap();
+        store.accept(message(n, 1), Some(claim(key, 0))).await.unwrap();
+    }
+    assert_eq!(store.forget_claims(Millis(1_003)).await.unwrap(), 2);
+    assert_eq!(store.forget_claims(Millis(1_003)).await.unwrap(), 0);
+    let fresh = store.accept(message(9, 1), Some(claim(1, 1))).await.unwrap();
+    assert!(matches!(fresh, Acceptance::Accepted { sequence: 3, .. }));
+    let held = store.accept(message(9, 1), Some(claim(3, 0))).await.unwrap();
+    assert!(matches!(held, Acceptance::Replayed { .. }));
+}
+
+async fn a_message_is_shown_to_its_recipient_only(store: &dyn Store) {
+    accept(store, 1, 1).await;
+    let found = store.message(code(1), message(1, 1).id).await.unwrap().unwrap();
+    assert_eq!(found, (message(1, 1), MessageState::accepted(Millis(1_001))));
+    let stranger = (2..100).find(|other| home(*other) == home(1)).unwrap();
+    assert_eq!(store.message(code(stranger), message(1, 1).id).await.unwrap(), None);
+    assert_eq!(store.message(code(1), message(2, 1).id).await.unwrap(), None);
+}
+
+async fn a_message_is_processed_once(store: &dyn Store) {
+    let (partition, epoch) = one_processed(store).await;
+    let first = state_of(store, 1, 1).await;
+    assert_eq!(first.status, MessageStatus::Processed);
+    assert_eq!(first.deliveries, plan(1, "apple", 10, 5_000));
+    let mut again = step(vec![processed(1, 1, 77), processed(1, 1, 78)]);
+    again.at = Millis(6_000);
+    store.commit(partition, epoch, again).await.unwrap();
+    assert_eq!(state_of(store, 1, 1).await, first);
+    let books = store.books().await.unwrap();
+    assert_eq!((books.messages.processed, books.messages.open()), (1, 0));
+    assert_eq!((books.all_deliveries().planned, books.all_deliveries().open()), (2, 1));
+    assert_eq!(store.inbox(code(1), None, 10).await.unwrap().len(), 1);
+    assert_eq!(due_ids(store, partition, 100).await, vec![(10, endpoint(1))]);
+}
+
+async fn a_message_has_one_end(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    for n in 1..=3 {
+        accept(store, n, 1).await;
+    }
+    let (partition, epoch) = open(store, 1).await;
+    let id = |n| message(n, 1).id;
+    let reason = RejectionReason::ServiceNotAllowed;
+    let first = vec![
+        Effect::Rejected { message: id(1), reason },
+        Effect::Expired { message: id(2) },
+        Effect::Quarantined { message: id(3), reason: "panicked".to_owned() },
+    ];
+    store.commit(partition, epoch, step(first.clone())).await.unwrap();
+    store.commit(partition, epoch, step(first)).await.unwrap();
+    let crossed = vec![
+        Effect::Expired { message: id(1) },
+        Effect::Rejected { message: id(2), reason },
+        processed(3, 1, 10),
+    ];
+    store.commit(partition, epoch, step(crossed)).await.unwrap();
+    assert_eq!(state_of(store, 1, 1).await.status, MessageStatus::Rejected(reason));
+    assert_eq!(state_of(store, 2, 1).await.status, MessageStatus::Expired);
+    let quarantined = MessageStatus::Quarantined("panicked".to_owned());
+    assert_eq!(state_of(store, 3, 1).await.status, quarantined);
+    let totals = store.books().await.unwrap().messages;
+    assert_eq!((totals.rejected, totals.expired, totals.quarantined), ([1, 0, 0], 1, 1));
+    assert_eq!(totals.open(), 0);
+}
+
+async fn a_delivery_settles_once(store: &dyn Store) {
+    let (partition, epoch) = one_processed(store).await;
+    let settled = |outcome| {
+        step(vec![Effect::Settled { message: message(1, 1).id, endpoint: endpoint(1), outcome }])
+    };
+    store.commit(partition, epoch, settled(Outcome::Delivered)).await.unwrap();
+    let late = settled(Outcome::Failed(Failure::EndpointGone));
+    store.commit(partition, epoch, late).await.unwrap();
+    let status = state_of(store, 1, 1).await.deliveries[1].status;
+    assert_eq!(status, DeliveryStatus::Ended { outcome: Outcome::Delivered, at: Millis(5_000) });
+    let totals = store.books().await.unwrap().all_deliveries();
+    assert_eq!((totals.delivered, totals.failed, totals.open()), (2, 0, 0));
+    assert_eq!(due_ids(store, partition, 100).await, vec![]);
+}
+
+async fn a_deferral_moves_the_delivery_and_counts_once(store: &dyn Store) {
+    let (partition, epoch) = one_processed(store).await;
+    let defer = |due, retry| Effect::Deferred {
+        message: message(1, 1).id,
+        endpoint: endpoint(1),
+        due: Millis(due),
+        retry,
+    };
+    store.commit(partition, epoch, step(vec![defer(20, true)])).await.unwrap();
+    store.commit(partition, epoch, step(vec![defer(20, true)])).await.unwrap();
+    store.commit(partition, epoch, step(vec![defer(30, false)])).await.unwrap();
+    assert_eq!(due_ids(store, partition, 100).await, vec![(30, endpoint(1))]);
+    assert_eq!(state_of(store, 1, 1).await.deliveries[1].retries, 1);
+    assert_eq!(store.books().await.unwrap().all_deliveries().retried, 1);
+
+    let end = Effect::Settled {
+        message: message(1, 1).id,
+        endpoint: endpoint(1),
+        outcome: Outcome::Expired,
+    };
+    store.commit(partition, epoch, step(vec![end, defer(40, true)])).await.unwrap();
+    assert_eq!(due_ids(store, partition, 100).await, vec![]);
+    assert_eq!(store.books().await.unwrap().all_deliveries().retried, 1);
+}
+
+async fn a_quarantine_cancels_what_is_pending(store: &dyn Store) {
+    let (partition, epoch) = one_processed(store).await;
+    let aside = Effect::Quarantined { message: message(1, 1).id, reason: "panicked".to_owned() };
+    store.commit(partition, epoch, step(vec![aside])).await.unwrap();
+    let state = state_of(store, 1, 1).await;
+    assert_eq!(state.status, MessageStatus::Processed);
+    let cancelled = DeliveryStatus::Ended { outcome: Outcome::Cancelled, at: Millis(5_000) };
+    assert_eq!(state.deliveries[1].status, cancelled);
+    assert_eq!(due_ids(store, partition, 100).await, vec![]);
+    let books = store.books().await.unwrap();
+    assert_eq!((books.messages.processed, books.messages.quarantined), (1, 0));
+    assert_eq!((books.all_deliveries().cancelled, books.all_deliveries().open()), (1, 0));
+}
+
+async fn effects_on_the_unknown_change_nothing(store: &dyn Store) {
+    let (partition, epoch) = one_processed(store).await;
+    accept(store, 2, 1).await;
+    let before = store.books().await.unwrap();
+    let unknown = message(9, 1).id;
+    let stranger = (2..100).find(|other| home(*other) == home(1)).unwrap();
+    let effects = vec![
+        Effect::Expired { message: unknown },
+        Effect::Settled { message: unknown, endpoint: endpoint(1), outcome: Outcome::Delivered },
+        Effect::Settled {
+            message: message(1, 1).id,
+            endpoint: Endpoint::Mailbox,
+            outcome: Outcome::Delivered,
+        },
+        Effect::Processed {
+            message: message(2, 1).id,
+            citizen: code(stranger),
+            deliveries: plan(1, "apple", 10, 0),
+        },
+        Effect::DeviceDropped {
+            citizen: code(stranger),
+            device: device(1, 0).id(),
+            registered_before: Millis(u64::MAX),
+        },
+    ];
+    store.commit(partition, epoch, step(effects)).await.unwrap();
+    assert_eq!(store.books().await.unwrap(), before);
+    assert_eq!(state_of(store, 2, 1).await.status, MessageStatus::Accepted);
+}
+
+async fn older_owners_are_fenced(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    accept(store, 1, 1).await;
+    let (partition, old) = open(store, 1).await;
+    let (_, new) = open(store, 1).await;
+    assert!(new > old);
+    let mut late = step(vec![processed(1, 1, 10)]);
+    late.checkpoint = Some(1);
+    let refused = store.commit(partition, old, late.clone()).await;
+    assert_eq!(refused, Err(StoreError::Fenced(partition)));
+    assert_eq!(store.arrivals(partition, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.books().await.unwrap().messages.processed, 0);
+    store.commit(partition, new, late).await.unwrap();
+    assert_eq!(store.books().await.unwrap().messages.processed, 1);
+}
+
+async fn due_deliveries_come_oldest_first_but_for_the_excepted(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    for n in 1..=4 {
+        accept(store, n, 1).await;
+    }
+    let (partition, epoch) = open(store, 1).await;
+    let effects =
+        vec![processed(1, 1, 40), processed(2, 1, 20), processed(3, 1, 10), processed(4, 1, 20)];
+    store.commit(partition, epoch, step(effects)).await.unwrap();
+    let found = |until, limit, except: Vec<_>| async move {
+        let (due, next) =
+            store.due(partition, &route("apple"), Millis(until), limit, &except).await.unwrap();
+        (due.into_iter().map(|one| one.message.id).collect::<Vec<_>>(), next)
+    };
+    let id = |n| message(n, 1).id;
+    assert_eq!(found(100, 10, vec![]).await, (vec![id(3), id(2), id(4), id(1)], None));
+    assert_eq!(found(20, 10, vec![]).await, (vec![id(3), id(2), id(4)], Some(Millis(40))));
+    assert_eq!(found(100, 2, vec![]).await, (vec![id(3), id(2)], Some(Millis(20))));
+    assert_eq!(found(9, 10, vec![]).await, (vec![], Some(Millis(10))));
+    let flying = vec![(id(3), endpoint(1)), (id(1), endpoint(1))];
+    assert_eq!(found(20, 10, flying).await, (vec![id(2), id(4)], None));
+
+    let due = store.due(partition, &route("apple"), Millis(10), 1, &[]).await.unwrap().0;
+    assert_eq!(due[0].message, message(3, 1));
+    assert_eq!(due[0].state, state_of(store, 3, 1).await);
+    assert_eq!(due[0].citizen, store.citizen(code(1)).await.unwrap());
+}
+
+async fn a_delivery_planned_for_the_past_is_found_after_later_ones(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    accept(store, 1, 1).await;
+    accept(store, 2, 1).await;
+    let (partition, epoch) = open(store, 1).await;
+    store.commit(partition, epoch, step(vec![processed(1, 1, 500)])).await.unwrap();
+    assert_eq!(due_ids(store, partition, 1_000).await, vec![(500, endpoint(1))]);
+    store.commit(partition, epoch, step(vec![processed(2, 1, 3)])).await.unwrap();
+    let both = vec![(3, endpoint(1)), (500, endpoint(1))];
+    assert_eq!(due_ids(store, partition, 1_000).await, both);
+}
+
+async fn routes_have_their_own_due_deliveries(store: &dyn Store) {
+    let (partition, epoch) = one_processed(store).await;
+    accept(store, 2, 1).await;
+    let other = Effect::Processed {
+        message: message(2, 1).id,
+        citizen: code(1),
+        deliveries: plan(1, "google", 5, 0),
+    };
+    store.commit(partition, epoch, step(vec![other])).await.unwrap();
+    assert_eq!(due_ids(store, partition, 100).await, vec![(10, endpoint(1))]);
+    let google = store.due(partition, &route("google"), Millis(100), 10, &[]).await.unwrap().0;
+    assert_eq!(google.len(), 1);
+    let none = store.due(partition, &route("unused"), Millis(100), 10, &[]).await.unwrap();
+    assert_eq!(none, (vec![], None));
+}
+
+async fn arrivals_wait_until_the_checkpoint_passes_them(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    for n in 0..4 {
+        accept(store, n, 1).await;
+    }
+    let (partition, epoch) = open(store, 1).await;
+    let mut first = step(vec![processed(0, 1, 10), processed(2, 1, 10)]);
+    first.checkpoint = Some(1);
+    store.commit(partition, epoch, first).await.unwrap();
+    let arrivals = store.arrivals(partition, 0, 10).await.unwrap();
+    let seen: Vec<_> = arrivals.iter().map(|one| (one.sequence, one.done)).collect();
+    assert_eq!(seen, vec![(1, false), (2, true), (3, false)]);
+    assert_eq!(arrivals[0].message, message(1, 1));
+    assert_eq!(arrivals[0].citizen, store.citizen(code(1)).await.unwrap());
+    assert_eq!(store.arrivals(partition, 2, 1).await.unwrap()[0].sequence, 2);
+    assert_eq!(store.arrivals(partition, 4, 10).await.unwrap(), vec![]);
+
+    let back = Step { checkpoint: Some(0), ..step(vec![]) };
+    store.commit(partition, epoch, back).await.unwrap();
+    let beyond = Step { checkpoint: Some(99), ..step(vec![]) };
+    store.commit(partition, epoch, beyond).await.unwrap();
+    let opened = store.open_partition(partition).await.unwrap();
+    assert_eq!((opened.checkpoint, opened.tail), (4, 4));
+    assert!(matches!(accept(store, 8, 1).await, Acceptance::Accepted { sequence: 4, .. }));
+}
+
+async fn opening_counts_what_waits(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    for n in 0..5 {
+        accept(store, n, 1).await;
+    }
+    let (partition, epoch) = open(store, 1).await;
+    let google = Effect::Processed {
+        message: message(1, 1).id,
+        citizen: code(1),
+        deliveries: plan(1, "google", 5, 0),
+    };
+    let effects = vec![processed(0, 1, 10), google, processed(2, 1, 10)];
+    store.commit(partition, epoch, step(effects)).await.unwrap();
+    let opened = store.open_partition(partition).await.unwrap();
+    assert_eq!((opened.checkpoint, opened.tail, opened.unprocessed), (0, 5, 2));
+    let backlogs: Vec<_> =
+        opened.backlogs.iter().map(|one| (one.route.as_str(), one.pending)).collect();
+    assert_eq!(backlogs, vec![("apple", 2), ("google", 1)]);
+}
+
+async fn the_inbox_is_paged_from_the_newest(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1), citizen(2)]).await.unwrap();
+    let (partition, epoch) = open(store, 1).await;
+    // Published in an order other than that of their ids.
+    for n in [3, 1, 2] {
+        accept(store, n, 1).await;
+        store.commit(partition, epoch, step(vec![processed(n, 1, 10)])).await.unwrap();
+    }
+    let all = store.inbox(code(1), None, 10).await.unwrap();
+    let ids: Vec<_> = all.iter().map(|entry| entry.message).collect();
+    assert_eq!(ids, [2, 1, 3].map(|n| message(n, 1).id));
+    assert!(all.windows(2).all(|pair| pair[0].sequence > pair[1].sequence));
+    assert!(all.iter().all(|entry| entry.sequence > 0 && entry.published_at == Millis(5_000)));
+    let page = store.inbox(code(1), Some(all[0].sequence), 1).await.unwrap();
+    assert_eq!(page, vec![all[1]]);
+    assert_eq!(store.inbox(code(1), Some(all[2].sequence), 10).await.unwrap(), vec![]);
+    assert_eq!(store.inbox(code(1), Some(0), 10).await.unwrap(), vec![]);
+    assert_eq!(store.inbox(code(2), None, 10).await.unwrap(), vec![]);
+    assert_eq!(store.inbox(code(9), None, 10).await.unwrap(), vec![]);
+}
+
+async fn citizens_keep_ordinals_versions_and_registration_times(store: &dyn Store) {
+    let written = store.put_citizens(vec![citizen(1), citizen(2), citizen(1)]).await.unwrap();
+    assert_eq!(written, vec![Upsert::Inserted, Upsert::Inserted, Upsert::Updated]);
+    let mut changed = citizen(1);
+    changed.version = 40;
+    changed.email = Some("someone@example.org".to_owned());
+    changed.devices = vec![device(1, 900), device(11, 900)];
+    assert_eq!(store.put_citizens(vec![changed]).await.unwrap(), vec![Upsert::Updated]);
+    let stored = store.citizen(code(1)).await.unwrap().unwrap();
+    assert_eq!((stored.version, stored.email.as_deref()), (2, Some("someone@example.org")));
+    let times: Vec<_> = stored.devices.iter().map(|known| known.registered_at.0).collect();
+    assert_eq!(times, vec![100, 900]);
+    assert_eq!(store.citizen(code(2)).await.unwrap().unwrap().version, 0);
+    assert_eq!(store.citizen(code(3)).await.unwrap(), None);
+}
+
+async fn a_device_is_dropped_only_if_registered_before(store: &dyn Store) {
+    let mut two = citizen(1);
+    two.devices.push(device(11, 100));
+    store.put_citizens(vec![two]).await.unwrap();
+    let (partition, epoch) = open(store, 1).await;
+    let gone = |before| {
+        step(vec![Effect::DeviceDropped {
+            citizen: code(1),
+            device: device(1, 0).id(),
+            registered_before: Millis(before),
+        }])
+    };
+    store.commit(partition, epoch, gone(100)).await.unwrap();
+    assert_eq!(store.citizen(code(1)).await.unwrap().unwrap().devices.len(), 2);
+    store.commit(partition, epoch, gone(101)).await.unwrap();
+    store.commit(partition, epoch, gone(102)).await.unwrap();
+    let stored = store.citizen(code(1)).await.unwrap().unwrap();
+    assert_eq!(stored.devices, vec![device(11, 100)]);
+    assert_eq!(stored.version, 1);
+}
+
+async fn the_registry_is_kept(store: &dyn Store) {
+    store.put_service(service("b")).await.unwrap();
+    store.put_organization(organization("Municipality")).await.unwrap();
+    store.put_service(service("a")).await.unwrap();
+    store.put_key(api_key("k1")).await.unwrap();
+    store.put_key(api_key("k2")).await.unwrap();
+    assert!(store.remove_key("k1").await.unwrap());
+    assert!(!store.remove_key("k1").await.unwrap());
+    let registry = store.registry().await.unwrap();
+    assert_eq!(registry.organizations, vec![organization("Municipality")]);
+    assert_eq!(registry.keys, vec![api_key("k2")]);
+    let mut expected = [service("a"), service("b")];
+    for service in &mut expected {
+        service.organization = organization("Municipality");
+    }
+    let services: Vec<_> = registry.services.iter().map(|one| (**one).clone()).collect();
+    assert_eq!(services, expected);
+}
+
+async fn unknown_partitions_are_refused(store: &dyn Store) {
+    let beyond = PartitionId(PARTITIONS);
+    assert!(matches!(store.open_partition(beyond).await, Err(StoreError::Unavailable(_))));
+    let committed = store.commit(beyond, Epoch(0), step(vec![])).await;
+    assert!(matches!(committed, Err(StoreError::Unavailable(_))));
+    assert!(store.arrivals(beyond, 0, 1).await.is_err());
+}

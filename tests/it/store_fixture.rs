@@ -1,0 +1,169 @@
+//! What the tests of the stores share: people, messages and folders.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use araldo::store::embedded::{EmbeddedOptions, EmbeddedStore};
+use araldo_actors::domain::citizen::{Citizen, Device, Platform};
+use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint};
+use araldo_actors::domain::effect::Effect;
+use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::{MessageId, OrganizationId, PartitionId, RouteId, ServiceId};
+use araldo_actors::domain::lane::Lane;
+use araldo_actors::domain::message::{Content, FeatureLevel, Message};
+use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
+use araldo_actors::domain::service::{ApiKey, Organization, Role, Service, ServiceCategory};
+use araldo_actors::domain::time::Millis;
+use araldo_actors::port::store::{Acceptance, IdempotencyClaim, Step, Store};
+
+/// Partitions of every store in these tests.
+pub const PARTITIONS: u16 = 3;
+
+/// The fiscal code of person number `n`.
+pub fn code(n: u32) -> FiscalCode {
+    FiscalCode::parse(&format!("AAAAAA{:02}A{:02}A{:03}A", n / 100_000, n / 1_000 % 100, n % 1_000))
+        .unwrap()
+}
+
+/// The partition of person number `n`.
+pub fn home(n: u32) -> PartitionId {
+    PartitionId::of(&code(n), PARTITIONS)
+}
+
+/// A device with token number `n`, registered at `at`.
+pub fn device(n: u32, at: u64) -> Device {
+    Device { platform: Platform::Apns, token: format!("token-{n}"), registered_at: Millis(at) }
+}
+
+/// Person number `n` with one device, registered at 100.
+pub fn citizen(n: u32) -> Citizen {
+    let mut citizen = Citizen::new(code(n));
+    citizen.devices.push(device(n, 100));
+    citizen
+}
+
+/// Message number `n` to person `to`, accepted at `1_000 + n`.
+pub fn message(n: u64, to: u32) -> Message {
+    let at = Millis(1_000 + n);
+    Message {
+        id: MessageId::new(at, u128::from(n)),
+        fiscal_code: code(to),
+        service: ServiceId::parse("service-1").unwrap(),
+        accepted_at: at,
+        time_to_live: 3_600,
+        lane: Lane::Normal,
+        feature_level: FeatureLevel::Standard,
+        content: Content {
+            subject: format!("Subject of message {n}"),
+            markdown: "A text of some length. ".repeat(40),
+            require_secure_channels: None,
+            due_date: None,
+            payment: None,
+            extra: None,
+        },
+    }
+}
+
+/// The claim of key `key` for the body `body`.
+pub fn claim(key: u8, body: u8) -> IdempotencyClaim {
+    IdempotencyClaim { scope: [key; 32], body: [body; 32] }
+}
+
+/// The route called `name`.
+pub fn route(name: &str) -> RouteId {
+    RouteId::parse(name).unwrap()
+}
+
+/// The endpoint of device number `n`.
+pub fn endpoint(n: u32) -> Endpoint {
+    Endpoint::Device(device(n, 0).id())
+}
+
+/// The plan of a message to person `to`: inbox, and push over `via` at `due`.
+pub fn plan(to: u32, via: &str, due: u64, at: u64) -> Vec<DeliveryRecord> {
+    vec![
+        DeliveryRecord {
+            endpoint: Endpoint::Inbox,
+            route: None,
+            retries: 0,
+            status: DeliveryStatus::Ended { outcome: Outcome::Delivered, at: Millis(at) },
+        },
+        DeliveryRecord {
+            endpoint: endpoint(to),
+            route: Some(route(via)),
+            retries: 0,
+            status: DeliveryStatus::Pending { due: Millis(due) },
+        },
+    ]
+}
+
+/// Message number `n` to person `to` is processed, its push due at `due`.
+pub fn processed(n: u64, to: u32, due: u64) -> Effect {
+    Effect::Processed {
+        message: message(n, to).id,
+        citizen: code(to),
+        deliveries: plan(to, "apple", due, 5_000),
+    }
+}
+
+/// A step of `effects` at time 5,000.
+pub fn step(effects: Vec<Effect>) -> Step {
+    Step { effects, checkpoint: None, at: Millis(5_000) }
+}
+
+/// Accepts message `n` to person `to` without a claim.
+pub async fn accept(store: &dyn Store, n: u64, to: u32) -> Acceptance {
+    store.accept(message(n, to), None).await.unwrap()
+}
+
+/// An organisation.
+pub fn organization(name: &str) -> Organization {
+    Organization { id: OrganizationId::parse("01234567890").unwrap(), name: name.to_owned() }
+}
+
+/// A service of [`organization`].
+pub fn service(id: &str) -> Service {
+    Service {
+        id: ServiceId::parse(id).unwrap(),
+        name: "Certificates".to_owned(),
+        department: "Registry office".to_owned(),
+        organization: organization("City"),
+        category: ServiceCategory::Standard,
+        require_secure_channels: false,
+        max_payment_cents: 100,
+        lane: Lane::Urgent,
+        groups: vec!["ApiMessageWrite".to_owned()],
+        authorized_cidrs: Vec::new(),
+        authorized_recipients: vec![code(1)],
+        enabled: true,
+    }
+}
+
+/// A key.
+pub fn api_key(id: &str) -> ApiKey {
+    ApiKey {
+        id: id.to_owned(),
+        hash: [7; 32],
+        name: "somebody".to_owned(),
+        role: Role::Sender,
+        service: Some(ServiceId::parse("service-1").unwrap()),
+        created_at: Millis(1),
+    }
+}
+
+/// Options of a store in `path`.
+pub fn options(path: &Path) -> EmbeddedOptions {
+    EmbeddedOptions { path: path.to_owned(), partitions: PARTITIONS, cache_bytes: 8 << 20 }
+}
+
+/// Opens the embedded store in `path`.
+pub fn embedded(path: &Path) -> Arc<EmbeddedStore> {
+    Arc::new(EmbeddedStore::open(&options(path)).unwrap())
+}
+
+/// A folder that only this test uses.
+pub fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}

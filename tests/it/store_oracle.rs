@@ -1,0 +1,315 @@
+//! Random sequences of operations, run against the reference store and the
+//! embedded one side by side: every answer must be the same, after a restart
+//! too, and the books must agree with what is pending.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseError;
+
+use araldo::store::memory::MemoryStore;
+use araldo_actors::domain::delivery::Endpoint;
+use araldo_actors::domain::effect::Effect;
+use araldo_actors::domain::id::{Epoch, MessageId, PartitionId};
+use araldo_actors::domain::message::RejectionReason;
+use araldo_actors::domain::outcome::{Failure, Outcome};
+use araldo_actors::domain::time::Millis;
+use araldo_actors::port::store::{Acceptance, Step, Store};
+
+use crate::store_fixture::{
+    PARTITIONS, citizen, claim, code, device, embedded, endpoint, folder, home, message, plan,
+    route,
+};
+
+/// People in the tests; the last of them is never registered.
+const PEOPLE: u32 = 6;
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Put(Vec<(u32, u64)>),
+    Accept { n: u64, to: u32, key: Option<(u8, u8)> },
+    Open(u16),
+    Commit { partition: u16, stale: bool, changes: Vec<Change>, checkpoint: Option<u64> },
+    Due { partition: u16, until: u64, limit: usize, skip: usize },
+    Arrivals { partition: u16, from: u64, limit: usize },
+    Forget(u64),
+    Restart,
+}
+
+/// An effect on one of the messages accepted so far, by its place.
+#[derive(Clone, Debug)]
+enum Change {
+    Process { message: usize, via: bool, due: u64 },
+    Reject(usize),
+    Expire(usize),
+    Quarantine(usize),
+    Settle { message: usize, inbox: bool, delivered: bool },
+    Defer { message: usize, due: u64, retry: bool },
+    DropDevice { person: u32, before: u64 },
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let message = 0..24_usize;
+    let due = 1..40_u64;
+    prop_oneof![
+        6 => (message.clone(), any::<bool>(), due.clone())
+            .prop_map(|(message, via, due)| Change::Process { message, via, due }),
+        1 => message.clone().prop_map(Change::Reject),
+        1 => message.clone().prop_map(Change::Expire),
+        1 => message.clone().prop_map(Change::Quarantine),
+        4 => (message.clone(), any::<bool>(), any::<bool>()).prop_map(
+            |(message, inbox, delivered)| Change::Settle { message, inbox, delivered }
+        ),
+        3 => (message, due, any::<bool>())
+            .prop_map(|(message, due, retry)| Change::Defer { message, due, retry }),
+        1 => (0..PEOPLE, 50..400_u64)
+            .prop_map(|(person, before)| Change::DropDevice { person, before }),
+    ]
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let partition = 0..PARTITIONS;
+    let key = proptest::option::weighted(0.3, (0..4_u8, 0..2_u8));
+    prop_oneof![
+        2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64), 1..5)
+            .prop_map(Operation::Put),
+        6 => (0..30_u64, 0..PEOPLE, key)
+            .prop_map(|(n, to, key)| Operation::Accept { n, to, key }),
+        1 => partition.clone().prop_map(Operation::Open),
+        8 => (
+            partition.clone(),
+            proptest::bool::weighted(0.1),
+            proptest::collection::vec(change(), 0..6),
+            proptest::option::weighted(0.3, 0..12_u64),
+        )
+            .prop_map(|(partition, stale, changes, checkpoint)| Operation::Commit {
+                partition,
+                stale,
+                changes,
+                checkpoint
+            }),
+        4 => (partition.clone(), 0..45_u64, 0..4_usize, 0..3_usize).prop_map(
+            |(partition, until, limit, skip)| Operation::Due { partition, until, limit, skip }
+        ),
+        2 => (partition, 0..10_u64, 0..6_usize)
+            .prop_map(|(partition, from, limit)| Operation::Arrivals { partition, from, limit }),
+        1 => (1_000..1_040_u64).prop_map(Operation::Forget),
+        1 => Just(Operation::Restart),
+    ]
+}
+
+/// What the test knows: which messages exist, and the owners' epochs.
+#[derive(Default)]
+struct Known {
+    messages: Vec<(MessageId, u32)>,
+    epochs: [u64; PARTITIONS as usize],
+}
+
+impl Known {
+    fn effect(&self, change: &Change) -> Option<Effect> {
+        let pick = |at: &usize| {
+            let count = self.messages.len().max(1);
+            self.messages.get(at % count).copied()
+        };
+        let name = |via: bool| if via { "apple" } else { "google" };
+        Some(match change {
+            Change::Process { message, via, due } => {
+                let (message, to) = pick(message)?;
+                let deliveries = plan(to, name(*via), *due, 9);
+                Effect::Processed { message, citizen: code(to), deliveries }
+            }
+            Change::Reject(at) => Effect::Rejected {
+                message: pick(at)?.0,
+                reason: RejectionReason::ServiceNotAllowed,
+            },
+            Change::Expire(at) => Effect::Expired { message: pick(at)?.0 },
+            Change::Quarantine(at) => {
+                Effect::Quarantined { message: pick(at)?.0, reason: "panicked".to_owned() }
+            }
+            Change::Settle { message, inbox, delivered } => {
+                let (message, to) = pick(message)?;
+                let endpoint = if *inbox { Endpoint::Inbox } else { endpoint(to) };
+                let failed = Outcome::Failed(Failure::RetriesExhausted);
+                let outcome = if *delivered { Outcome::Delivered } else { failed };
+                Effect::Settled { message, endpoint, outcome }
+            }
+            Change::Defer { message, due, retry } => {
+                let (message, to) = pick(message)?;
+                let due = Millis(*due);
+                Effect::Deferred { message, endpoint: endpoint(to), due, retry: *retry }
+            }
+            Change::DropDevice { person, before } => Effect::DeviceDropped {
+                citizen: code(*person),
+                device: device(*person, 0).id(),
+                registered_before: Millis(*before),
+            },
+        })
+    }
+}
+
+/// Runs one operation against one store; the answer as text, to compare.
+async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String {
+    match operation {
+        Operation::Put(people) => {
+            let citizens = people.iter().map(|(person, at)| {
+                let mut citizen = citizen(*person);
+                citizen.devices = vec![device(*person, *at), device(*person + 50, *at)];
+                citizen
+            });
+            format!("{:?}", store.put_citizens(citizens.collect()).await)
+        }
+        Operation::Accept { n, to, key } => {
+            let claim = key.map(|(key, body)| claim(key, body));
+            format!("{:?}", store.accept(message(*n, *to), claim).await)
+        }
+        Operation::Open(partition) => {
+            format!("{:?}", store.open_partition(PartitionId(*partition)).await)
+        }
+        Operation::Commit { partition, stale, changes, checkpoint } => {
+            let newest = known.epochs[usize::from(*partition)];
+            let epoch = Epoch(if *stale { newest + 1 } else { newest });
+            let effects = changes.iter().filter_map(|change| known.effect(change)).collect();
+            let step = Step { effects, checkpoint: *checkpoint, at: Millis(5_000) };
+            format!("{:?}", store.commit(PartitionId(*partition), epoch, step).await)
+        }
+        Operation::Due { partition, until, limit, skip } => {
+            let except: Vec<_> = known
+                .messages
+                .iter()
+                .take(*skip)
+                .map(|(message, to)| (*message, endpoint(*to)))
+                .collect();
+            let (partition, until) = (PartitionId(*partition), Millis(*until));
+            format!("{:?}", store.due(partition, &route("apple"), until, *limit, &except).await)
+        }
+        Operation::Arrivals { partition, from, limit } => {
+            format!("{:?}", store.arrivals(PartitionId(*partition), *from, *limit).await)
+        }
+        Operation::Forget(before) => format!("{:?}", store.forget_claims(Millis(*before)).await),
+        Operation::Restart => String::new(),
+    }
+}
+
+/// Everything that can be asked, field by field (debug prints hide people).
+async fn compare_all(
+    one: &dyn Store,
+    other: &dyn Store,
+    known: &Known,
+) -> Result<(), TestCaseError> {
+    prop_assert_eq!(one.books().await.unwrap(), other.books().await.unwrap());
+    for person in 0..PEOPLE {
+        let code = code(person);
+        prop_assert!(one.citizen(code).await.unwrap() == other.citizen(code).await.unwrap());
+        let inbox = one.inbox(code, None, 100).await.unwrap();
+        prop_assert_eq!(inbox, other.inbox(code, None, 100).await.unwrap());
+    }
+    for (id, to) in &known.messages {
+        let found = one.message(code(*to), *id).await.unwrap();
+        prop_assert!(found.is_some());
+        prop_assert_eq!(found, other.message(code(*to), *id).await.unwrap());
+    }
+    for partition in (0..PARTITIONS).map(PartitionId) {
+        let arrivals = one.arrivals(partition, 0, 100).await.unwrap();
+        prop_assert_eq!(arrivals, other.arrivals(partition, 0, 100).await.unwrap());
+        for name in ["apple", "google"] {
+            let (until, name) = (Millis(u64::MAX), route(name));
+            let due = one.due(partition, &name, until, 100, &[]).await.unwrap();
+            prop_assert_eq!(due, other.due(partition, &name, until, 100, &[]).await.unwrap());
+        }
+    }
+    Ok(())
+}
+
+/// The two conservation laws, against what is counted when partitions open.
+async fn conserved(store: &dyn Store, known: &mut Known) -> Result<(), TestCaseError> {
+    let (mut unprocessed, mut pending) = (0, 0);
+    for partition in 0..PARTITIONS {
+        let opened = store.open_partition(PartitionId(partition)).await.unwrap();
+        known.epochs[usize::from(partition)] = opened.epoch.0;
+        unprocessed += opened.unprocessed;
+        pending += opened.backlogs.iter().map(|route| route.pending).sum::<u64>();
+    }
+    let books = store.books().await.unwrap();
+    prop_assert!(unprocessed <= books.messages.open());
+    prop_assert_eq!(pending, books.all_deliveries().open());
+    Ok(())
+}
+
+async fn side_by_side(operations: Vec<Operation>) -> Result<(), TestCaseError> {
+    let folder = folder();
+    let oracle = MemoryStore::new(PARTITIONS);
+    let mut store = embedded(folder.path());
+    let mut known = Known::default();
+    for operation in &operations {
+        if matches!(operation, Operation::Restart) {
+            drop(store);
+            store = embedded(folder.path());
+            continue;
+        }
+        let expected = run(&oracle, operation, &known).await;
+        let found = run(&*store, operation, &known).await;
+        prop_assert_eq!(&found, &expected, "{:?}", operation);
+        match operation {
+            Operation::Accept { to, .. } if expected.starts_with("Ok(Accepted") => {
+                known.messages.push((accepted_id(&oracle, *to).await, *to));
+            }
+            Operation::Open(partition) => known.epochs[usize::from(*partition)] += 1,
+            _ => {}
+        }
+    }
+    compare_all(&oracle, &*store, &known).await?;
+    drop(store);
+    let store = embedded(folder.path());
+    compare_all(&oracle, &*store, &known).await?;
+    conserved(&*store, &mut known).await
+}
+
+/// Id of the newest journal entry of a person's partition.
+async fn accepted_id(oracle: &MemoryStore, person: u32) -> MessageId {
+    oracle.arrivals(home(person), 0, usize::MAX).await.unwrap().last().unwrap().message.id
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_embedded_store_answers_as_the_reference_does(
+        operations in proptest::collection::vec(operation(), 10..70)
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(side_by_side(operations))?;
+    }
+}
+
+#[tokio::test]
+async fn concurrent_submissions_keep_one_contiguous_journal() {
+    let folder = folder();
+    let store = embedded(folder.path());
+    let mut tasks = tokio::task::JoinSet::new();
+    for worker in 0..16_u64 {
+        let store = std::sync::Arc::clone(&store);
+        tasks.spawn(async move {
+            let mut sequences = Vec::new();
+            for n in 0..25 {
+                // Every worker submits each claimed message once more.
+                let message = message(worker * 100 + n, 1);
+                let mine = store.accept(message, None).await.unwrap();
+                if let Acceptance::Accepted { sequence, .. } = mine {
+                    sequences.push(sequence);
+                }
+                let key = u8::try_from(n).unwrap();
+                store
+                    .accept(crate::store_fixture::message(9_000 + n, 1), Some(claim(key, 0)))
+                    .await
+                    .unwrap();
+            }
+            sequences
+        });
+    }
+    let mut sequences = tasks.join_all().await.concat();
+    sequences.sort_unstable();
+    sequences.dedup();
+    assert_eq!(sequences.len(), 16 * 25);
+    let opened = store.open_partition(home(1)).await.unwrap();
+    assert_eq!((opened.tail, opened.unprocessed), (16 * 25 + 25, 16 * 25 + 25));
+}
