@@ -9,6 +9,7 @@
 
 pub mod metric;
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
@@ -62,6 +63,15 @@ pub fn install(log: &LogConfig) -> Result<Metrics, TelemetryError> {
     install_metrics()
 }
 
+/// From here on a panic is logged by its place alone: its text may quote what
+/// it was working on, which may be somebody's.
+pub fn hide_panic_texts() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic");
+    }));
+}
+
 /// Installs only the logs, for commands that record no metrics.
 ///
 /// # Errors
@@ -72,7 +82,8 @@ pub fn install_logs(log: &LogConfig) -> Result<(), TelemetryError> {
 
     let filter = filter(&log.filter)?;
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
     match log.format {
         LogFormat::Text => registry.with(lines).try_init()?,
         LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init()?,

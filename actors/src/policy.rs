@@ -12,4 +12,5 @@ pub mod notice;
 pub mod restart;
 pub mod routing;
 pub mod turn;
+pub mod turnstile;
 pub mod watermark;

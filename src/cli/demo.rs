@@ -87,7 +87,6 @@ async fn play(arguments: &Arguments, json: Option<std::fs::File>) -> Result<bool
         SimLauncher { program: std::env::current_exe()?, args: vec!["sim".to_owned()] },
         folder.path().to_owned(),
     );
-    options.behaviour = plan.behaviour();
     options.retry_base_ms = Some(1_000);
     let stage = Stage::start(options).await?;
     let interrupted = tokio::signal::ctrl_c();

@@ -10,7 +10,7 @@ use super::global::Global;
 #[command(after_help = "Prints `araldo listening on http://ADDRESS` on standard output once it \
     takes requests; logs go to standard error.\n\nExamples:\n  \
     araldo serve --config araldo.toml\n  \
-    ARALDO__HTTP__BIND=127.0.0.1:0 araldo serve --set store.path=/tmp/araldo")]
+    ARALDO__HTTP__BIND=127.0.0.1:0 araldo serve --set store.path=data")]
 pub struct Serve {}
 
 impl Serve {

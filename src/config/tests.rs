@@ -1,3 +1,5 @@
+//! Loading a configuration: order, places, refusals.
+
 use std::collections::BTreeSet;
 use std::fs;
 

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use araldo_actors::engine::Engine;
 use araldo_actors::port::store::StoreError;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::Http;
+use super::problem::Problem;
 use crate::config::HttpConfig;
 
 /// Shared state; cheap to clone.
@@ -54,6 +55,34 @@ impl App {
     /// The right to run a citizen import.
     pub fn imports(&self) -> &Semaphore {
         &self.0.imports
+    }
+
+    /// Waits for a read of the store, at most the request timeout.
+    pub async fn read<T>(
+        &self,
+        reading: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Problem> {
+        self.within(reading).await.unwrap_or_else(|| Err(Problem::unavailable()))
+    }
+
+    /// Waits for a write of the store, at most the request timeout; after
+    /// that, its fate is unknown.
+    pub async fn write<T>(
+        &self,
+        writing: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Problem> {
+        self.within(writing).await.unwrap_or_else(|| Err(Problem::unconfirmed()))
+    }
+
+    async fn within<T>(
+        &self,
+        asking: impl Future<Output = Result<T, StoreError>>,
+    ) -> Option<Result<T, Problem>> {
+        let answer = tokio::time::timeout(self.options().request_timeout, asking).await.ok()?;
+        Some(answer.map_err(|error| {
+            self.warn_of_store(&error);
+            Problem::of_store(&error)
+        }))
     }
 
     /// Logs a failure of the store, at most once a second: when the store is

@@ -16,8 +16,6 @@ use utoipa::ToSchema;
 use araldo_actors::engine::SubmitError;
 use araldo_actors::port::store::StoreError;
 
-use super::app::App;
-
 /// What a client is told to wait when the store does not answer.
 const RETRY_STORE: Duration = Duration::from_secs(5);
 
@@ -163,6 +161,12 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// 503: nothing was stored.
+    pub fn unavailable() -> Self {
+        let detail = "nothing was stored; try again later";
+        Self { retry_after: Some(RETRY_STORE), ..Self::new(Kind::Unavailable, detail) }
+    }
+
     /// 503: the engine had the request and did not answer in time.
     pub fn unconfirmed() -> Self {
         let detail = "the outcome is not known; repeat the request, with the same \
@@ -189,20 +193,16 @@ impl Problem {
 
     /// What the store's failure is to the client; the operator reads more in
     /// the log.
-    pub fn of_store(app: &App, error: &StoreError) -> Self {
-        app.warn_of_store(error);
+    pub fn of_store(error: &StoreError) -> Self {
         match error {
             StoreError::Unconfirmed(_) => Self::unconfirmed(),
-            StoreError::Unavailable(_) | StoreError::Fenced(_) => {
-                Self::new(Kind::Unavailable, "nothing was stored; try again later")
-                    .retry_after(RETRY_STORE)
-            }
+            StoreError::Unavailable(_) | StoreError::Fenced(_) => Self::unavailable(),
             StoreError::Damaged(_) => Self::new(Kind::Internal, "what is stored cannot be read"),
         }
     }
 
     /// What a refused submission is to the client.
-    pub fn of_submit(app: &App, error: &SubmitError) -> Self {
+    pub fn of_submit(error: &SubmitError) -> Self {
         match error {
             SubmitError::Overloaded { retry_after } => {
                 Self::new(Kind::Overloaded, "too many messages are waiting; nothing was stored")
@@ -212,7 +212,7 @@ impl Problem {
                 Kind::KeyReused,
                 "this Idempotency-Key came before with another body; nothing was stored",
             ),
-            SubmitError::Store(error) => Self::of_store(app, error),
+            SubmitError::Store(error) => Self::of_store(error),
         }
     }
 
@@ -255,5 +255,48 @@ impl From<PathRejection> for Problem {
 impl From<QueryRejection> for Problem {
     fn from(_: QueryRejection) -> Self {
         Self::invalid("the query is not readable")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use araldo_actors::domain::id::PartitionId;
+    use araldo_actors::engine::SubmitError;
+    use araldo_actors::port::store::StoreError;
+    use axum::response::IntoResponse;
+    use hyper::header::RETRY_AFTER;
+
+    use super::Problem;
+
+    /// Status and seconds to wait.
+    fn answer(error: &SubmitError) -> (u16, Option<String>) {
+        let response = Problem::of_submit(error).into_response();
+        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        (response.status().as_u16(), wait.map(str::to_owned))
+    }
+
+    #[test]
+    fn what_may_be_repeated_says_when() {
+        let wait = |seconds: &str| Some(seconds.to_owned());
+        let overloaded =
+            |millis| SubmitError::Overloaded { retry_after: Duration::from_millis(millis) };
+        assert_eq!(answer(&overloaded(10_000)), (429, wait("10")));
+        assert_eq!(answer(&overloaded(1_001)), (429, wait("2")));
+        assert_eq!(answer(&overloaded(0)), (429, wait("1")));
+        let text = || "disk".to_owned();
+        let unavailable = StoreError::Unavailable(text()).into();
+        assert_eq!(answer(&unavailable), (503, wait("5")));
+        assert_eq!(answer(&StoreError::Fenced(PartitionId(1)).into()), (503, wait("5")));
+        assert_eq!(answer(&StoreError::Unconfirmed(text()).into()), (503, wait("5")));
+        assert_eq!(answer(&StoreError::Damaged(text()).into()), (500, None));
+        assert_eq!(answer(&SubmitError::KeyReused), (422, None));
+    }
+
+    #[test]
+    fn what_the_store_says_stays_inside() {
+        let error = StoreError::Damaged("/secret/place".to_owned());
+        assert!(!format!("{:?}", Problem::of_store(&error)).contains("secret"));
     }
 }

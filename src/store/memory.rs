@@ -146,12 +146,13 @@ impl Partition {
         for (id, (_, state)) in &self.messages {
             for delivery in &state.deliveries {
                 if let (Some(due), Some(route)) = (delivery.status.due(), &delivery.route) {
-                    all.push((due, *id, delivery.endpoint, route.clone()));
+                    let rank = (due, state.published, endpoint_rank(delivery.endpoint));
+                    all.push((rank, (due, *id, delivery.endpoint, route.clone())));
                 }
             }
         }
-        all.sort_by_key(|(due, id, endpoint, _)| (*due, *id, endpoint_rank(*endpoint)));
-        all
+        all.sort_by_key(|(rank, _)| *rank);
+        all.into_iter().map(|(_, delivery)| delivery).collect()
     }
 
     fn books(&self) -> Books {

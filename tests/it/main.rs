@@ -8,7 +8,13 @@
     reason = "a test that fails says where by panicking"
 )]
 
+mod config;
 mod engine;
+mod http_edge;
+mod http_kit;
+mod http_openapi;
+mod http_operator;
+mod http_sender;
 mod provider_apns;
 mod provider_fcm;
 mod provider_support;

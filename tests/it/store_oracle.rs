@@ -270,7 +270,7 @@ async fn accepted_id(oracle: &MemoryStore, person: u32) -> MessageId {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_embedded_store_answers_as_the_reference_does(

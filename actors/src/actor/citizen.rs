@@ -16,7 +16,7 @@ use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::RouteId;
 use crate::domain::message::Message;
 use crate::domain::time::Millis;
-use crate::message::citizen::{Attempt, CitizenMessage, Turn};
+use crate::message::citizen::{Attempt, CitizenMessage, Origin, Turn};
 use crate::message::partition::PartitionMessage;
 use crate::message::ticket::CitizenCell;
 use crate::policy::turn::{self, Answered, PlannedAttempt, RouteTable};
@@ -122,8 +122,7 @@ fn arrive(activation: &Activation, sequence: u64, message: Arc<Message>, now: Mi
         prepared: planned.prepared,
     };
     Turn {
-        arrival: Some(sequence),
-        flight: None,
+        origin: Origin::Arrival { sequence },
         effects: vec![plan.effect],
         attempts: plan.attempts.into_iter().map(attempt).collect(),
     }
@@ -139,17 +138,17 @@ fn due(
 ) -> Turn {
     let citizen = activation.cell.load();
     let service = activation.world.directory.service(&message.service);
-    let flight = Some((route.clone(), (message.id, endpoint)));
+    let origin = Origin::Due { route: route.clone(), key: (message.id, endpoint) };
     match turn::prepare(&message, endpoint, citizen.as_deref(), service.as_deref(), now) {
         Ok(prepared) => Turn {
-            flight,
+            origin,
+            effects: Vec::new(),
             attempts: vec![Attempt { message, endpoint, route, retries, prepared }],
-            ..Turn::default()
         },
         Err(outcome) => Turn {
-            flight,
+            origin,
             effects: vec![Effect::Settled { message: message.id, endpoint, outcome }],
-            ..Turn::default()
+            attempts: Vec::new(),
         },
     }
 }
@@ -160,6 +159,6 @@ fn react(activation: &Activation, answered: &Answered, route: RouteId, now: Mill
     let effects = world.routes.retry(&route).map_or_else(Vec::new, |retry| {
         turn::react(activation.fiscal_code, answered, retry, now, unit)
     });
-    let flight = Some((route, (answered.message, answered.endpoint)));
-    Turn { effects, flight, ..Turn::default() }
+    let origin = Origin::Ticket { route, key: (answered.message, answered.endpoint) };
+    Turn { origin, effects, attempts: Vec::new() }
 }

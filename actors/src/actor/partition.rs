@@ -11,6 +11,8 @@
 //! before the plan it belongs to is durable.
 
 mod active;
+mod departure;
+mod fall;
 mod flights;
 mod state;
 
@@ -141,6 +143,7 @@ fn rebuild(
         current: Arc::clone(&context.current),
     };
     State {
+        departures: routes.iter().map(|_| Vec::new()).collect(),
         epoch: opened.epoch,
         home,
         myself,
@@ -152,6 +155,7 @@ fn rebuild(
         arrivals_in_hand: 0,
         active: HashMap::new(),
         incarnations: 0,
+        ticks: 0,
         routes,
         unrouted: waiting - routed,
         buffer: Vec::new(),

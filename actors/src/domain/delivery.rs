@@ -95,6 +95,9 @@ pub struct MessageState {
     pub status: MessageStatus,
     /// Its deliveries; their order is fixed once planned.
     pub deliveries: Vec<DeliveryRecord>,
+    /// Its place in the partition's order of publication; 0 before it is
+    /// processed. Orders deliveries that are due at the same instant.
+    pub published: u64,
     /// Last change.
     pub updated_at: Millis,
 }
@@ -103,6 +106,11 @@ impl MessageState {
     /// The state of a message just accepted.
     #[must_use]
     pub const fn accepted(at: Millis) -> Self {
-        Self { status: MessageStatus::Accepted, deliveries: Vec::new(), updated_at: at }
+        Self {
+            status: MessageStatus::Accepted,
+            deliveries: Vec::new(),
+            published: 0,
+            updated_at: at,
+        }
     }
 }

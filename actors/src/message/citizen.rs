@@ -54,13 +54,45 @@ pub struct Attempt {
     pub prepared: Prepared,
 }
 
+/// What a turn was about.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A message that arrived.
+    Arrival {
+        /// Its place in the intake journal.
+        sequence: u64,
+    },
+    /// A due delivery; it holds a credit.
+    Due {
+        /// The route that carries it.
+        route: RouteId,
+        /// The delivery.
+        key: FlightKey,
+    },
+    /// A ticket that ended; its delivery holds a credit.
+    Ticket {
+        /// The route it was given to.
+        route: RouteId,
+        /// The delivery.
+        key: FlightKey,
+    },
+}
+
+impl Origin {
+    /// The delivery that holds a credit, and its route.
+    pub const fn flight(&self) -> Option<(&RouteId, &FlightKey)> {
+        match self {
+            Self::Arrival { .. } => None,
+            Self::Due { route, key } | Self::Ticket { route, key } => Some((route, key)),
+        }
+    }
+}
+
 /// What a turn decided: changes to store first, then attempts to make.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Turn {
-    /// The journal entry whose turn this was.
-    pub arrival: Option<u64>,
-    /// The flight that this turn ends, unless `attempts` goes on with it.
-    pub flight: Option<(RouteId, FlightKey)>,
+    /// What it was about.
+    pub origin: Origin,
     /// Changes to store.
     pub effects: Vec<Effect>,
     /// Attempts to make once they are stored.

@@ -210,8 +210,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Arrival>, StoreError>;
 
     /// Up to `limit` deliveries of `route` that are due at `until` or
-    /// earlier, the oldest first, but for those in `except`; and when the
-    /// first one after them is due.
+    /// earlier, the oldest first and those of one instant in the order of
+    /// publication, but for those in `except`; and when the first one after
+    /// them is due.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].

@@ -100,9 +100,35 @@ impl Desk<'_> {
         low + self.draw.below(high - low + 1)
     }
 
+    fn date(&self, days: i64) -> Date {
+        self.day.checked_add(days.days()).unwrap_or(self.day)
+    }
+
+    /// "10 marzo 2027".
     fn in_days(&self, days: i64) -> String {
-        let date = self.day.checked_add(days.days()).unwrap_or(self.day);
-        italian_date(date)
+        italian_date(self.date(days))
+    }
+
+    /// "il 10 marzo 2027", "l'8 marzo 2027".
+    fn on(&self, days: i64) -> String {
+        self.with_article(days, "il ", "l'")
+    }
+
+    /// "dal 10 marzo 2027", "dall'8 marzo 2027".
+    fn since(&self, days: i64) -> String {
+        self.with_article(days, "dal ", "dall'")
+    }
+
+    /// "al 10 marzo 2027", "all'8 marzo 2027".
+    fn until(&self, days: i64) -> String {
+        self.with_article(days, "al ", "all'")
+    }
+
+    /// Days that are spoken with a vowel take the elided article.
+    fn with_article(&self, days: i64, plain: &str, elided: &str) -> String {
+        let date = self.date(days);
+        let article = if matches!(date.day(), 8 | 11) { elided } else { plain };
+        format!("{article}{}", italian_date(date))
     }
 
     fn plate(&mut self) -> String {
@@ -168,10 +194,10 @@ fn registry_certificate(desk: &mut Desk<'_>) -> Content {
         format!("Il tuo certificato {kind} è pronto"),
         format!(
             "il certificato **{kind}** intestato a {} che hai richiesto (pratica n. {number}) è pronto.\n\nPuoi scaricarlo \
-             dal portale dei servizi anagrafici entro il {}. Il documento è firmato digitalmente e ha lo stesso valore di \
+             dal portale dei servizi anagrafici entro {}. Il documento è firmato digitalmente e ha lo stesso valore di \
              quello rilasciato allo sportello.",
             desk.full_name,
-            desk.in_days(90)
+            desk.on(90)
         ),
     )
 }
@@ -240,10 +266,10 @@ fn road_change(desk: &mut Desk<'_>) -> Content {
     content(
         format!("Lavori in {street}: cambia la viabilità"),
         format!(
-            "dal **{}** al **{}** {street} ({}) sarà chiusa al traffico per lavori alla rete idrica.\n\nLe linee di \
+            "{} {} il traffico in {street} ({}) sarà interrotto per lavori alla rete idrica.\n\nLe linee di \
              trasporto pubblico saranno deviate; l'accesso resta consentito a residenti e mezzi di soccorso.",
-            desk.in_days(days),
-            desk.in_days(days + 5),
+            desk.since(days),
+            desk.until(days + 5),
             desk.town
         ),
     )
@@ -255,10 +281,10 @@ fn health_ticket(desk: &mut Desk<'_>) -> Content {
     content(
         "Ticket sanitario da pagare".to_owned(),
         format!(
-            "per la prestazione prenotata il **{}** è dovuto il pagamento del ticket.\n\n- Prestazione: {exam}\n- Importo: \
+            "per la prestazione prenotata per **{}** è dovuto il pagamento del ticket.\n\n- Prestazione: {exam}\n- Importo: \
              **{}**\n\nPuoi pagare da questo messaggio: il giorno della visita ti basterà presentarti con la tessera \
              sanitaria.",
-            desk.in_days(15),
+            desk.on(15),
             euro(cents)
         ),
     )
@@ -271,10 +297,10 @@ fn prescription(desk: &mut Desk<'_>) -> Content {
     content(
         "Nuova ricetta elettronica disponibile".to_owned(),
         format!(
-            "il tuo medico ha emesso una nuova ricetta elettronica.\n\n- Numero (NRE): **0300A{number}**\n- Valida fino al \
+            "il tuo medico ha emesso una nuova ricetta elettronica.\n\n- Numero (NRE): **0300A{number}**\n- Valida fino \
              **{}**\n\nPuoi presentarla in farmacia mostrando il codice a barre del tuo Fascicolo Sanitario Elettronico \
              insieme alla tessera sanitaria.",
-            desk.in_days(30)
+            desk.until(30)
         ),
     )
 }
@@ -284,9 +310,9 @@ fn health_exemption(desk: &mut Desk<'_>) -> Content {
     content(
         format!("Esenzione {code} dal ticket in scadenza"),
         format!(
-            "la tua esenzione per reddito **{code}** scade il **{}**.\n\nSe hai ancora i requisiti puoi rinnovarla con \
+            "la tua esenzione per reddito **{code}** scade **{}**.\n\nSe hai ancora i requisiti puoi rinnovarla con \
              un'autocertificazione dal Fascicolo Sanitario Elettronico, senza andare allo sportello.",
-            desk.in_days(45)
+            desk.on(45)
         ),
     )
     .due(45)
@@ -298,8 +324,8 @@ fn medical_report(desk: &mut Desk<'_>) -> Content {
         "È disponibile un nuovo referto".to_owned(),
         format!(
             "un nuovo referto (n. {number}) è disponibile nel tuo **Fascicolo Sanitario Elettronico**.\n\nPer la tua \
-             riservatezza il contenuto si può leggere soltanto dopo l'accesso con SPID o CIE, fino al {}.",
-            desk.in_days(45)
+             riservatezza il contenuto si può leggere soltanto dopo l'accesso con SPID o CIE, fino {}.",
+            desk.until(45)
         ),
     )
 }
@@ -326,11 +352,11 @@ fn tax_refund(desk: &mut Desk<'_>) -> Content {
     content(
         "Il tuo rimborso fiscale è in arrivo".to_owned(),
         format!(
-            "il rimborso di **{}** risultante dal modello 730/{} è stato disposto.\n\nSarà accreditato entro il **{}** sul \
+            "il rimborso di **{}** risultante dal modello 730/{} è stato disposto.\n\nSarà accreditato entro **{}** sul \
              conto corrente che hai comunicato. Se l'IBAN è cambiato puoi aggiornarlo nell'area riservata.",
             euro(cents),
             desk.day.year(),
-            desk.in_days(25)
+            desk.on(25)
         ),
     )
 }
@@ -341,9 +367,9 @@ fn cadastral_survey(desk: &mut Desk<'_>) -> Content {
         "La visura catastale richiesta è pronta".to_owned(),
         format!(
             "la visura catastale che hai richiesto è pronta.\n\n- Comune: {}\n- Foglio {sheet}, particella {parcel}, \
-             subalterno {unit}\n\nPuoi scaricarla gratuitamente dall'area riservata fino al {}.",
+             subalterno {unit}\n\nPuoi scaricarla gratuitamente dall'area riservata fino {}.",
             desk.town,
-            desk.in_days(7)
+            desk.until(7)
         ),
     )
 }
@@ -354,9 +380,9 @@ fn car_tax(desk: &mut Desk<'_>) -> Content {
     content(
         format!("Bollo auto in scadenza per il veicolo {plate}"),
         format!(
-            "la tassa automobilistica del veicolo targato **{plate}** scade il **{}**.\n\n- Importo: **{}**\n- Intestatario: \
+            "la tassa automobilistica del veicolo targato **{plate}** scade **{}**.\n\n- Importo: **{}**\n- Intestatario: \
              {}\n\nPuoi pagare da questo messaggio. Dopo la scadenza si aggiungono sanzioni e interessi.",
-            desk.in_days(31),
+            desk.on(31),
             euro(cents),
             desk.full_name
         ),
@@ -409,4 +435,31 @@ fn italian_date(date: Date) -> String {
     ];
     let month = usize::try_from(date.month()).unwrap_or(1).clamp(1, 12);
     format!("{} {} {}", date.day(), MONTHS[month - 1], date.year())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_take_the_article_italian_wants() {
+        let mut draw = Draw::new(1, 1);
+        let desk = Desk {
+            draw: &mut draw,
+            sender: "",
+            greeting: String::new(),
+            full_name: String::new(),
+            town: "",
+            day: Date::constant(2027, 3, 7),
+        };
+        assert_eq!(
+            (desk.on(1), desk.on(3)),
+            ("l'8 marzo 2027".to_owned(), "il 10 marzo 2027".to_owned())
+        );
+        assert_eq!(
+            (desk.since(4), desk.until(4)),
+            ("dall'11 marzo 2027".to_owned(), "all'11 marzo 2027".to_owned())
+        );
+        assert_eq!(euro(123_405), "1234,05 €");
+    }
 }

@@ -80,8 +80,8 @@ async fn a_goaway_and_a_disconnect_can_be_ordered() {
     client.send(Apns::new(&simulator, &jwt).build()).await;
     simulator.disconnect();
     tokio::time::timeout(Duration::from_secs(5), client.driver).await.unwrap().ok();
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(simulator.books().connections_open, 0);
+    let gone = until(|| simulator.books().connections_open == 0);
+    assert!(tokio::time::timeout(Duration::from_secs(5), gone).await.is_ok());
 }
 
 #[tokio::test]
@@ -93,8 +93,12 @@ async fn a_lost_answer_is_a_delivery_and_a_hang_is_none() {
         let simulator = behaving(Kind::Apns, behaviour).await;
         let client = Client::connect(&simulator).await;
         let jwt = good_jwt(simulator.credentials());
-        let request = client.try_send(Apns::new(&simulator, &jwt).build());
-        assert!(tokio::time::timeout(Duration::from_millis(200), request).await.is_err());
+        let mut request = std::pin::pin!(client.try_send(Apns::new(&simulator, &jwt).build()));
+        tokio::select! {
+            _ = &mut request => panic!("answered"),
+            () = until(|| simulator.books().requests == 1) => {}
+        }
+        assert!(tokio::time::timeout(Duration::from_millis(100), request).await.is_err());
         let books = simulator.books();
         assert_eq!(
             (books.accepted, books.lost_answers, books.hung),
@@ -166,7 +170,8 @@ async fn a_delivery_whose_answer_was_lost_is_answered_after_some_repeats() {
     }
     let books = simulator.books();
     assert_eq!(books.unique_deliveries, 20);
-    assert_eq!(books.duplicates, books.lost_answers);
+    // An answer may also come too late for this client, so there can be more repeats than lost answers.
+    assert!(books.lost_answers > 0 && books.duplicates >= books.lost_answers);
 }
 
 #[tokio::test]
@@ -182,4 +187,10 @@ async fn googles_streams_are_not_held_to_apples_rule() {
     let (one, two, three) = tokio::join!(ask(), ask(), ask());
     assert!(one.is_ok() && two.is_ok() && three.is_ok());
     assert_eq!(simulator.books().early_streams, 0);
+}
+
+async fn until(test: impl Fn() -> bool) {
+    while !test() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -8,7 +8,7 @@ use araldo_loadtest::catalogue::catalogue;
 use araldo_loadtest::driver::{DriveReport, DriverOptions, Progress, drive};
 use araldo_loadtest::morning::Morning;
 use araldo_loadtest::population::{Mix, Population};
-use araldo_loadtest::simulator::{Behaviour, BooksReport, Failure as Refusal};
+use araldo_loadtest::simulator::{Behaviour, BooksReport, Failure as Refusal, Kind};
 use araldo_loadtest::stage::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
@@ -33,10 +33,10 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What providers do on an ordinary morning: a few overloads, answered
+    /// What a provider does on an ordinary morning: a few overloads, answered
     /// with and without a wish for when to come back, and some devices whose
     /// app is gone. First attempts only, so that every push can arrive.
-    pub(super) fn behaviour(self) -> Behaviour {
+    fn behaviour(self, provider: Kind) -> Behaviour {
         let refusal = |reason: &str, share, retry_after_seconds| Refusal {
             reason: reason.to_owned(),
             status: None,
@@ -44,15 +44,18 @@ impl Plan {
             retry_after_seconds,
             first_attempts: Some(1),
         };
+        let failures = match provider {
+            Kind::Apns => vec![
+                refusal("InternalServerError", 0.002, None),
+                refusal("TooManyRequests", 0.001, Some(2)),
+            ],
+            Kind::Fcm => vec![refusal("INTERNAL", 0.002, None)],
+        };
         Behaviour {
             seed: self.seed,
             latency_ms: 2,
             jitter_ms: 8,
-            failures: vec![
-                refusal("InternalServerError", 0.002, None),
-                refusal("TooManyRequests", 0.001, Some(2)),
-                refusal("INTERNAL", 0.002, None),
-            ],
+            failures,
             unregistered_share: 0.003,
             ..Behaviour::default()
         }
@@ -64,6 +67,9 @@ pub(super) async fn play(stage: &Stage, plan: Plan) -> Result<Report, Failure> {
     let population = Population::new(plan.seed, plan.citizens, Mix::Real);
     let keys = stage.create_catalogue().await?;
     let keys = keys.in_order(catalogue()).ok_or("a service of the catalogue has no key")?;
+    for simulator in stage.simulators() {
+        simulator.set_behaviour(&plan.behaviour(simulator.kind)).await?;
+    }
     let imported = import(stage, &population).await?;
     let morning = Morning::new(plan.seed, population, jiff::Zoned::now().date());
     let driven = send(stage, plan, morning, keys).await?;
@@ -71,7 +77,8 @@ pub(super) async fn play(stage: &Stage, plan: Plan) -> Result<Report, Failure> {
     let status = status.ok_or("the server does not answer")?;
     let books = simulators(stage).await?;
     let records = stage.records().await?;
-    let behaviour = plan.behaviour();
+    // Which tokens are dead depends on seed and share, the same for both.
+    let behaviour = plan.behaviour(Kind::Apns);
     let expected = |index| {
         let message = morning.message(index);
         Some(morning.expected_pushes(&message, &behaviour))

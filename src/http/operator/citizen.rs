@@ -174,12 +174,8 @@ impl Import {
         let batch = std::mem::take(&mut self.batch);
         self.places.clear();
         if !batch.is_empty() {
-            let storing = app.engine().put_citizens(batch);
-            let stored = match tokio::time::timeout(app.options().request_timeout, storing).await {
-                Ok(Ok(upserts)) => upserts,
-                Ok(Err(error)) => return Err(self.failed(&Problem::of_store(app, &error))),
-                Err(_) => return Err(self.failed(&Problem::unconfirmed())),
-            };
+            let storing = app.write(app.engine().put_citizens(batch));
+            let stored = storing.await.map_err(|problem| self.failed(problem))?;
             let new = stored.iter().filter(|upsert| **upsert == Upsert::Inserted).count() as u64;
             self.report.imported += new;
             self.report.updated += stored.len() as u64 - new + std::mem::take(&mut self.replaced);
@@ -188,12 +184,12 @@ impl Import {
         Ok(())
     }
 
-    fn failed(&self, problem: &Problem) -> Problem {
+    fn failed(&self, problem: Problem) -> Problem {
         let detail = match self.stored_to {
             0 => format!("no line is surely stored: {}", problem.detail()),
             line => format!("lines up to {line} are stored: {}", problem.detail()),
         };
-        problem.clone().with_detail(detail)
+        problem.with_detail(detail)
     }
 }
 

@@ -144,8 +144,7 @@ pub async fn create(
         role: made.key.role,
         service_id: made.key.service.as_ref().map(ToString::to_string),
     };
-    let written = app.engine().put_key(made.key).await;
-    written.map_err(|error| Problem::of_store(&app, &error))?;
+    app.write(app.engine().put_key(made.key)).await?;
     Ok((StatusCode::CREATED, Json(shown)))
 }
 
@@ -186,8 +185,7 @@ pub async fn revoke(
     _: Admin,
     Segments(id): Segments<String>,
 ) -> Result<StatusCode, Problem> {
-    let removed = app.engine().remove_key(&id).await;
-    if removed.map_err(|error| Problem::of_store(&app, &error))? {
+    if app.write(app.engine().remove_key(&id)).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found("there is no key with this id"))

@@ -81,8 +81,7 @@ pub async fn put(
     }
     let organization = Organization { id, name: given.name };
     let shown = OrganizationOut::from(&organization);
-    let written = app.engine().put_organization(organization).await;
-    written.map_err(|error| Problem::of_store(&app, &error))?;
+    app.write(app.engine().put_organization(organization)).await?;
     Ok(Json(shown))
 }
 

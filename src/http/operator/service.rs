@@ -246,8 +246,7 @@ pub async fn put(
         ));
     }
     let shown = ServiceOut::from(&service);
-    let written = app.engine().put_service(service).await;
-    written.map_err(|error| Problem::of_store(&app, &error))?;
+    app.write(app.engine().put_service(service)).await?;
     Ok(Json(shown))
 }
 

@@ -86,8 +86,7 @@ struct Unaccounted {
     responses((status = 200, description = "Now", body = Status))
 )]
 pub async fn read(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Problem> {
-    let books = app.engine().books().await;
-    let books = books.map_err(|error| Problem::of_store(&app, &error))?;
+    let books = app.read(app.engine().books()).await?;
     let board = app.engine().board();
     let (messages, deliveries) = (books.messages, books.all_deliveries());
     let (pending_messages, pending_deliveries) =

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::MessageId;
 use araldo_actors::domain::service::Service;
-use araldo_actors::engine::Submission;
+use araldo_actors::engine::{Submission, SubmitError};
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -144,7 +144,12 @@ async fn accept(
     let submitting = app.engine().submit(submission);
     match tokio::time::timeout(app.options().request_timeout, submitting).await {
         Ok(Ok(id)) => created(recipient, id),
-        Ok(Err(error)) => Err(Problem::of_submit(app, &error)),
+        Ok(Err(error)) => {
+            if let SubmitError::Store(error) = &error {
+                app.warn_of_store(error);
+            }
+            Err(Problem::of_submit(&error))
+        }
         Err(_) => Err(Problem::unconfirmed()),
     }
 }
@@ -188,9 +193,8 @@ pub async fn read(
     let absent = || Problem::not_found("the citizen has no message with this id");
     let code = fiscal_code("fiscal_code", &code)?;
     let id = MessageId::parse(&id).map_err(|_| absent())?;
-    let found = app.engine().message(code, id).await;
-    let (message, state) =
-        found.map_err(|error| Problem::of_store(&app, &error))?.ok_or_else(absent)?;
+    let found = app.read(app.engine().message(code, id)).await?;
+    let (message, state) = found.ok_or_else(absent)?;
     if message.service != service.id {
         return Err(Problem::forbidden("another service sent this message"));
     }

@@ -106,9 +106,8 @@ async fn profile(
     // Before the look-up, so that a limited key learns nothing of who is
     // registered.
     permission::require_recipient(service, &code)?;
-    let found = app.engine().citizen(code).await;
+    let found = app.read(app.engine().citizen(code)).await?;
     let citizen = found
-        .map_err(|error| Problem::of_store(app, &error))?
         .filter(|citizen| citizen.inbox_enabled)
         .ok_or_else(|| Problem::not_found("no citizen with this fiscal code takes messages"))?;
     Ok(Json(LimitedProfile {

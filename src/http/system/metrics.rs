@@ -5,7 +5,6 @@ use axum::response::{IntoResponse, Response};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::http::app::App;
-use crate::http::problem::Problem;
 use crate::telemetry::metric;
 
 /// The metrics of the process. Totals and gauges of the books are read from
@@ -17,11 +16,10 @@ use crate::telemetry::metric;
     tag = "system",
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain"))
 )]
-pub async fn render(State(app): State<App>) -> Result<Response, Problem> {
-    match app.engine().books().await {
-        Ok(books) => metric::refresh(&books, app.engine().board(), app.uptime_seconds()),
-        Err(error) => app.warn_of_store(&error),
+pub async fn render(State(app): State<App>) -> Response {
+    if let Ok(books) = app.read(app.engine().books()).await {
+        metric::refresh(&books, app.engine().board(), app.uptime_seconds());
     }
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
-    Ok(([(CONTENT_TYPE, text)], app.metrics().render()).into_response())
+    ([(CONTENT_TYPE, text)], app.metrics().render()).into_response()
 }

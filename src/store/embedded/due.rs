@@ -62,7 +62,7 @@ impl View<'_> {
     ) -> Result<(Due, Option<Millis>), StoreError> {
         let partition = search.partition;
         // One byte more than any key of the last instant.
-        let mut to = [0xff; 40];
+        let mut to = [0xff; 48];
         to[..4].copy_from_slice(&key::due_route(partition, route));
         let from = key::due_from(partition, route, begin);
         let (mut found, mut first) = (Vec::new(), None);

@@ -102,12 +102,14 @@ pub(super) struct DueKey {
     pub(super) partition: u16,
     pub(super) route: u16,
     pub(super) due: Millis,
+    /// The message's place in the order of publication.
+    pub(super) published: u64,
     pub(super) message: MessageId,
     pub(super) endpoint: Endpoint,
 }
 
 /// Length of a [`DueKey`] in bytes.
-const DUE: usize = 37;
+const DUE: usize = 45;
 
 impl DueKey {
     pub(super) fn to_bytes(self) -> [u8; DUE] {
@@ -118,6 +120,7 @@ impl DueKey {
         };
         join(&[
             &due_from(self.partition, self.route, self.due),
+            &self.published.to_be_bytes(),
             &self.message.to_bytes(),
             &[tag],
             &device.to_be_bytes(),
@@ -127,9 +130,9 @@ impl DueKey {
     pub(super) fn from_bytes(key: &[u8]) -> Option<Self> {
         let key: &[u8; DUE] = key.try_into().ok()?;
         let number = |at: usize| Some(u64::from_be_bytes(key[at..at + 8].try_into().ok()?));
-        let endpoint = match key[28] {
+        let endpoint = match key[36] {
             0 => Endpoint::Inbox,
-            1 => Endpoint::Device(DeviceId(number(29)?)),
+            1 => Endpoint::Device(DeviceId(number(37)?)),
             2 => Endpoint::Mailbox,
             _ => return None,
         };
@@ -137,7 +140,8 @@ impl DueKey {
             partition: u16::from_be_bytes([key[0], key[1]]),
             route: u16::from_be_bytes([key[2], key[3]]),
             due: Millis(number(4)?),
-            message: MessageId::from_bytes(key[12..28].try_into().ok()?),
+            published: number(12)?,
+            message: MessageId::from_bytes(key[20..36].try_into().ok()?),
             endpoint,
         })
     }
@@ -169,6 +173,7 @@ mod tests {
             partition: 7,
             route: 3,
             due: Millis(due),
+            published: 77,
             message: MessageId::new(Millis(5), 9),
             endpoint,
         };

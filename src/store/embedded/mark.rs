@@ -30,7 +30,8 @@ pub(super) struct CommitMark(File);
 /// What the file said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Marked {
-    /// There was no file, or nothing in it.
+    /// There was no file, or nothing in it but the zeros that a power cut
+    /// leaves of a file just made.
     Nothing,
     /// At least this commit was durable.
     Commit(u64),
@@ -45,7 +46,7 @@ impl CommitMark {
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut content = Vec::new();
         Read::by_ref(&mut file).take(2 * SLOT_DISTANCE).read_to_end(&mut content)?;
-        let marked = if content.is_empty() {
+        let marked = if content.iter().all(|&byte| byte == 0) {
             Marked::Nothing
         } else {
             let second = usize::try_from(SLOT_DISTANCE).unwrap_or(usize::MAX);
@@ -54,6 +55,12 @@ impl CommitMark {
             newest.map_or(Marked::Unreadable, Marked::Commit)
         };
         Ok((Self(file), marked))
+    }
+
+    /// Makes the file itself durable, once, so that later writes only replace
+    /// bytes in it.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
     }
 
     /// Notes that commit `number` is durable.
@@ -95,5 +102,8 @@ mod tests {
         torn[3] ^= 1;
         std::fs::write(&path, &torn).unwrap();
         assert_eq!(CommitMark::open(&path).unwrap().1, Marked::Unreadable);
+
+        std::fs::write(&path, [0; 5000]).unwrap();
+        assert_eq!(CommitMark::open(&path).unwrap().1, Marked::Nothing);
     }
 }

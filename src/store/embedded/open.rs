@@ -13,6 +13,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fjall::{CompressionType, Database, PersistMode};
 
@@ -33,10 +34,17 @@ pub(super) const FORMAT_VERSION: u16 = 1;
 const MAX_PARTITIONS: u16 = 4_096;
 /// Journal files are kept up to this many bytes; bounds what a start replays.
 const JOURNAL_BYTES: u64 = 128 << 20;
-/// Background threads of the storage engine. With two or more, the first one
-/// spins while another merges files (fjall's `worker_pool`, which keeps it
-/// free for writing tables out); a single one was measured to keep up.
-const WORKERS: usize = 1;
+/// Background threads of the storage engine; never one. A thread that turns a
+/// full table over waits for room in the queue it alone would empty, and the
+/// queue is full whenever a merge takes longer than a thousand commits: tables
+/// then grow without bound (measured: 1.2 GB after a million messages). With
+/// two, whoever takes from the queue makes room for the other.
+const WORKERS: usize = 2;
+
+/// A killed process holds its lock until the system has taken back its
+/// memory: a start right after it waits up to two seconds.
+const LOCK_TRIES: u32 = 20;
+const LOCK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why a store was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +154,9 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opening, OpenError> {
     } else {
         make(options, &tables)?
     };
-    mark.write(commit.number).map_err(|error| folder(&mark_path, error))?;
+    mark.write(commit.number)
+        .and_then(|()| mark.sync())
+        .map_err(|error| folder(&mark_path, error))?;
 
     let view = tables.view();
     let routes = Routes::load(&view).map_err(|error| refused(path, error))?;
@@ -185,11 +195,14 @@ fn lock(path: &Path) -> Result<File, OpenError> {
     let at = path.join("lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(&at);
     let file = file.map_err(|error| folder(&at, error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(folder(&at, error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::Error(error)) => return Err(folder(&at, error)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+        }
     }
+    Err(OpenError::InUse(path.to_owned()))
 }
 
 /// Removes what a first start left that was killed before the database was

@@ -14,6 +14,11 @@ use super::key::{self, DueKey};
 use super::row::InboxRow;
 use super::table::Table;
 
+/// Journal entries removed in one step: keeps a group small. A checkpoint
+/// further on is reached by the steps that follow; entries it has passed are
+/// `done`, so that nothing is repeated meanwhile.
+const REMOVED_AT_ONCE: u64 = 65_536;
+
 impl Group {
     /// Applies a step, if `epoch` is the newest.
     pub(super) fn step(
@@ -33,7 +38,8 @@ impl Group {
             self.apply(id.0, effect, step.at);
         }
         if let Some(reached) = step.checkpoint {
-            let reached = reached.min(counters.tail);
+            let most = counters.checkpoint.saturating_add(REMOVED_AT_ONCE);
+            let reached = reached.min(counters.tail).min(most);
             if reached > counters.checkpoint {
                 for sequence in counters.checkpoint..reached {
                     self.remove(Table::Intake, key::intake(id.0, sequence).as_slice());
@@ -114,6 +120,7 @@ impl Group {
             return;
         }
         let Some(ordinal) = self.known_ordinal(citizen) else { return };
+        let published = self.partition_mut(partition).published + 1;
         let Some(cell) = self.state(partition, id) else { return };
         if cell.value.status != MessageStatus::Accepted {
             return;
@@ -122,12 +129,16 @@ impl Group {
             deliveries.iter().filter_map(waiting).collect();
         let planned: Vec<(Endpoint, DeliveryStatus)> =
             deliveries.iter().map(|delivery| (delivery.endpoint, delivery.status)).collect();
-        cell.value = MessageState { status: MessageStatus::Processed, deliveries, updated_at: at };
+        cell.value = MessageState {
+            status: MessageStatus::Processed,
+            deliveries,
+            published,
+            updated_at: at,
+        };
         cell.changed = true;
 
         let counters = self.partition_mut(partition);
-        counters.published += 1;
-        let sequence = counters.published;
+        counters.published = published;
         counters.books.messages.processed += 1;
         for (endpoint, status) in planned {
             let totals = counters.books.channel(endpoint.channel());
@@ -138,11 +149,11 @@ impl Group {
         }
         self.put(
             Table::Inbox,
-            key::inbox(partition, ordinal, sequence).as_slice(),
+            key::inbox(partition, ordinal, published).as_slice(),
             InboxRow { message: id, published_at: at }.to_bytes().as_slice(),
         );
         for (endpoint, route, due) in waiting {
-            self.mark_due(partition, id, endpoint, &route, due, true);
+            self.mark_due(partition, (published, id), endpoint, &route, due, true);
         }
     }
 
@@ -184,9 +195,10 @@ impl Group {
         }
         cell.value.updated_at = at;
         cell.changed = true;
+        let message = (cell.value.published, id);
         self.partition_mut(partition).books.channel(endpoint.channel()).end(outcome);
         if let Some((_, route, due)) = waited {
-            self.mark_due(partition, id, endpoint, &route, due, false);
+            self.mark_due(partition, message, endpoint, &route, due, false);
         }
     }
 
@@ -210,9 +222,10 @@ impl Group {
         delivery.retries = delivery.retries.saturating_add(u16::from(retry));
         cell.value.updated_at = at;
         cell.changed = true;
+        let message = (cell.value.published, id);
         if let Some((_, route, before)) = waited {
-            self.mark_due(partition, id, endpoint, &route, before, false);
-            self.mark_due(partition, id, endpoint, &route, due, true);
+            self.mark_due(partition, message, endpoint, &route, before, false);
+            self.mark_due(partition, message, endpoint, &route, due, true);
         }
         if retry {
             self.partition_mut(partition).books.channel(endpoint.channel()).retried += 1;
@@ -222,14 +235,14 @@ impl Group {
     fn mark_due(
         &mut self,
         partition: u16,
-        message: MessageId,
+        (published, message): (u64, MessageId),
         endpoint: Endpoint,
         route: &RouteId,
         due: Millis,
         live: bool,
     ) {
         if let Some(route) = self.known_route(route) {
-            self.set_due(DueKey { partition, route, due, message, endpoint }, live);
+            self.set_due(DueKey { partition, route, due, published, message, endpoint }, live);
         }
     }
 

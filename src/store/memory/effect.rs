@@ -51,10 +51,11 @@ impl Partition {
         if state.status != MessageStatus::Accepted {
             return;
         }
+        let sequence = self.inbox.len() as u64 + 1;
         state.status = MessageStatus::Processed;
         state.deliveries = deliveries;
+        state.published = sequence;
         state.updated_at = at;
-        let sequence = self.inbox.len() as u64 + 1;
         self.inbox.push((citizen, InboxEntry { sequence, message: id, published_at: at }));
     }
 

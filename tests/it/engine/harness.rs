@@ -150,7 +150,6 @@ pub struct Harness {
     pub provider: Arc<Provider>,
     pub clock: Arc<TestClock>,
     pub rng: Arc<TestRng>,
-    pub store: Arc<MemoryStore>,
     pub service: Arc<Service>,
 }
 
@@ -184,11 +183,11 @@ impl Harness {
             busiest: AtomicUsize::new(0),
             start,
         });
-        let ports = Ports { store: store.clone(), clock: clock.clone(), rng: rng.clone() };
+        let ports = Ports { store, clock: clock.clone(), rng: rng.clone() };
         let running = pipeline::start(options, ports, vec![route(&provider)]).await.unwrap();
         let service = Arc::new(service());
         running.engine.put_service((*service).clone()).await.unwrap();
-        Self { running, provider, clock, rng, store, service }
+        Self { running, provider, clock, rng, service }
     }
 
     pub async fn register(&self, citizens: Vec<Citizen>) {

@@ -5,8 +5,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::actor::citizen::{Activation, CitizenActor};
-use crate::message::citizen::CitizenMessage;
-use crate::message::ticket::CitizenCell;
+use crate::domain::delivery::Endpoint;
+use crate::domain::lane::Lane;
+use crate::message::citizen::{Attempt, CitizenMessage};
+use crate::message::ticket::{CitizenCell, FlightKey};
+use crate::policy::turnstile::Turnstile;
 
 /// See the module's text. Dropping it stops the actor.
 pub(crate) struct Active {
@@ -18,8 +21,10 @@ pub(crate) struct Active {
     pub(crate) inputs: VecDeque<CitizenMessage>,
     /// Turns taken and not yet stored.
     pub(crate) unsaved: usize,
-    /// Deliveries in flight.
+    /// Deliveries that hold a credit.
     pub(crate) airborne: usize,
+    /// Keeps attempts to one device in one lane in order.
+    pub(crate) stile: Turnstile<FlightKey, (Endpoint, Lane), Attempt>,
 }
 
 impl Active {
@@ -31,7 +36,15 @@ impl Active {
         // actor's state tells of its fall. The task is owned by this value:
         // its drop stops the actor.
         let (actor, _task) = Actor::spawn(None, CitizenActor, activation).await?;
-        Ok(Self { actor, cell, incarnation, inputs: VecDeque::new(), unsaved: 0, airborne: 0 })
+        Ok(Self {
+            actor,
+            cell,
+            incarnation,
+            inputs: VecDeque::new(),
+            unsaved: 0,
+            airborne: 0,
+            stile: Turnstile::default(),
+        })
     }
 
     /// Gives an input; its turn comes back as a message to the partition.

@@ -23,6 +23,8 @@ pub(crate) struct RouteBook {
     pending: u64,
     /// When the first one not in flight may be due; none when none is known.
     next_due: Option<Millis>,
+    /// Deliveries pulled from the store whose turn is not yet stored.
+    resuming: usize,
 }
 
 impl RouteBook {
@@ -33,7 +35,7 @@ impl RouteBook {
         pending: u64,
     ) -> Self {
         let next_due = (pending > 0).then_some(Millis(0));
-        Self { id, address, credits, flights: HashSet::new(), pending, next_due }
+        Self { id, address, credits, flights: HashSet::new(), pending, next_due, resuming: 0 }
     }
 
     /// A delivery was planned.
@@ -61,9 +63,24 @@ impl RouteBook {
         self.flights.remove(key)
     }
 
-    /// Whether deliveries not in flight are due.
+    /// Whether due deliveries have yet to be handed to the route.
     pub(crate) fn waits(&self, now: Millis) -> bool {
+        self.resuming > 0 || self.is_due(now)
+    }
+
+    /// Whether the store holds deliveries that are due.
+    fn is_due(&self, now: Millis) -> bool {
         self.next_due.is_some_and(|due| due <= now)
+    }
+
+    /// A delivery was pulled; its citizen takes its turn.
+    pub(crate) const fn resume(&mut self) {
+        self.resuming += 1;
+    }
+
+    /// That turn is stored.
+    pub(crate) const fn resumed(&mut self) {
+        self.resuming = self.resuming.saturating_sub(1);
     }
 
     /// How many due deliveries to pull from the store at `now`. Waits for a
@@ -71,7 +88,7 @@ impl RouteBook {
     pub(crate) fn pull(&self, now: Millis) -> Option<usize> {
         let free = self.credits - self.flights.len();
         let enough = free * 4 >= self.credits;
-        (enough && self.waits(now)).then_some(free)
+        (enough && self.is_due(now)).then_some(free)
     }
 
     /// What is due next after a pull.

@@ -13,19 +13,20 @@ use crate::domain::citizen::Citizen;
 use crate::domain::effect::Effect;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::{Epoch, MessageId, RouteId};
-use crate::domain::outcome::{Failure, Outcome};
 use crate::domain::time::Millis;
-use crate::message::citizen::{Attempt, CitizenMessage, Turn};
+use crate::message::citizen::{CitizenMessage, Origin, Turn};
 use crate::message::partition::PartitionMessage;
-use crate::message::route::RouteMessage;
-use crate::message::ticket::{CitizenCell, End, Errand, FlightKey, Home, Report, Ticket};
+use crate::message::ticket::{CitizenCell, End, Home, Report, Ticket};
 use crate::metric::PartitionMetrics;
 use crate::policy::turn::Answered;
 use crate::policy::watermark::Watermark;
-use crate::port::store::{DueDelivery, Step};
+use crate::port::store::{Arrival, Step};
+
+/// Ticks between looks at the journal itself; the partitions look in turn.
+const LOOK_EVERY: u32 = 50;
 
 /// Failures end this generation; the next one starts from the store.
-type Outcomes = Result<(), ActorProcessingErr>;
+pub(super) type Outcomes = Result<(), ActorProcessingErr>;
 
 /// See the module's text.
 pub(crate) struct State {
@@ -44,6 +45,7 @@ pub(crate) struct State {
     pub(crate) arrivals_in_hand: usize,
     pub(crate) active: HashMap<FiscalCode, Active>,
     pub(crate) incarnations: u64,
+    pub(crate) ticks: u32,
     pub(crate) routes: Vec<RouteBook>,
     /// Waiting deliveries of routes that are not configured any more.
     pub(crate) unrouted: u64,
@@ -53,16 +55,18 @@ pub(crate) struct State {
     /// Falls, by the message whose turn it was. Entries leave with the
     /// message's last turn.
     pub(crate) panics: HashMap<MessageId, u32>,
+    /// Tickets issued and not yet handed over, by route.
+    pub(crate) departures: Vec<Vec<Ticket>>,
     pub(crate) draining: Option<Vec<oneshot::Sender<()>>>,
     pub(crate) metrics: PartitionMetrics,
 }
 
 impl State {
-    fn now(&self) -> Millis {
+    pub(super) fn now(&self) -> Millis {
         self.context.world.clock.now()
     }
 
-    fn route(&mut self, id: &RouteId) -> Option<&mut RouteBook> {
+    pub(super) fn route(&mut self, id: &RouteId) -> Option<&mut RouteBook> {
         self.routes.iter_mut().find(|route| route.id == *id)
     }
 
@@ -77,42 +81,57 @@ impl State {
 
     /// The journal grew.
     pub(crate) async fn poked(&mut self) -> Outcomes {
-        let tail = self.context.handle().take_poke().max(self.tail);
-        self.unprocessed += tail - self.tail;
-        self.tail = tail;
+        let tail = self.context.handle().take_poke();
+        self.learn(tail);
         self.read().await
+    }
+
+    /// Takes note of journal entries up to `tail`.
+    const fn learn(&mut self, tail: u64) {
+        if tail > self.tail {
+            self.unprocessed += tail - self.tail;
+            self.tail = tail;
+        }
     }
 
     /// Reads the journal while there is room.
     async fn read(&mut self) -> Outcomes {
-        while self.draining.is_none()
-            && self.next_read < self.tail
-            && self.arrivals_in_hand < self.context.limits.max_active
-        {
-            let room = self.context.limits.max_active - self.arrivals_in_hand;
-            let id = self.context.id;
-            let arrivals = self.context.store.arrivals(id, self.next_read, room).await?;
-            if arrivals.is_empty() {
-                break;
-            }
-            for arrival in arrivals {
-                self.next_read = arrival.sequence + 1;
-                if arrival.done {
-                    self.watermark.complete(arrival.sequence);
-                    continue;
-                }
-                self.arrivals_in_hand += 1;
-                let code = arrival.message.fiscal_code;
-                let (sequence, message) = (arrival.sequence, Arc::new(arrival.message));
-                let input = CitizenMessage::Arrive { sequence, message };
-                self.give(code, arrival.citizen, input).await?;
-            }
-        }
+        while self.next_read < self.tail && self.read_some().await? {}
         Ok(())
     }
 
+    /// Reads what there is room for; false when that is nothing.
+    async fn read_some(&mut self) -> Result<bool, ActorProcessingErr> {
+        let room = self.context.limits.max_active.saturating_sub(self.arrivals_in_hand);
+        if room == 0 || self.draining.is_some() {
+            return Ok(false);
+        }
+        let arrivals = self.context.store.arrivals(self.context.id, self.next_read, room).await?;
+        let any = !arrivals.is_empty();
+        for arrival in arrivals {
+            self.arrive(arrival).await?;
+        }
+        Ok(any)
+    }
+
+    /// Lets a citizen take the turn of a journal entry.
+    async fn arrive(&mut self, arrival: Arrival) -> Outcomes {
+        let Arrival { sequence, message, citizen, done } = arrival;
+        self.next_read = sequence + 1;
+        // It may be in the store before its poke is in the mailbox.
+        self.learn(self.next_read);
+        if done {
+            self.watermark.complete(sequence);
+            return Ok(());
+        }
+        self.arrivals_in_hand += 1;
+        let code = message.fiscal_code;
+        let message = Arc::new(message);
+        self.give(code, citizen, CitizenMessage::Arrive { sequence, message }).await
+    }
+
     /// Gives an input to a citizen, activated with the record just read.
-    async fn give(
+    pub(super) async fn give(
         &mut self,
         code: FiscalCode,
         citizen: Option<Citizen>,
@@ -131,7 +150,11 @@ impl State {
         Ok(())
     }
 
-    fn activation(&mut self, fiscal_code: FiscalCode, cell: Arc<CitizenCell>) -> Activation {
+    pub(super) fn activation(
+        &mut self,
+        fiscal_code: FiscalCode,
+        cell: Arc<CitizenCell>,
+    ) -> Activation {
         self.incarnations += 1;
         Activation {
             fiscal_code,
@@ -151,7 +174,7 @@ impl State {
         }
     }
 
-    fn save(&mut self, code: FiscalCode, turn: Turn) {
+    pub(super) fn save(&mut self, code: FiscalCode, turn: Turn) {
         if let Some(active) = self.active.get_mut(&code) {
             active.unsaved += 1;
         }
@@ -160,51 +183,6 @@ impl State {
         if !self.flush_scheduled {
             self.flush_scheduled = self.myself.cast(PartitionMessage::Flush).is_ok();
         }
-    }
-
-    /// A citizen's actor panicked on the first of its inputs: rebuild it
-    /// from the store and give it its inputs again, but for a message that
-    /// has done this too often.
-    pub(crate) async fn fell(&mut self, code: FiscalCode, incarnation: u64) -> Outcomes {
-        let living = self.active.get(&code).map(|active| active.incarnation);
-        if living != Some(incarnation) {
-            return Ok(());
-        }
-        let Some(mut fallen) = self.active.remove(&code) else { return Ok(()) };
-        self.metrics.panics.increment(1);
-        let cell = Arc::clone(&fallen.cell);
-        cell.store(self.context.store.citizen(code).await?);
-        let mut active = Active::start(self.activation(code, cell)).await?;
-        active.unsaved = fallen.unsaved;
-        active.airborne = fallen.airborne;
-        let mut inputs = std::mem::take(&mut fallen.inputs);
-        let poisoned = inputs.front().is_some_and(|input| self.is_poisoned(input));
-        let culprit = if poisoned { inputs.pop_front() } else { None };
-        for input in inputs {
-            active.give(input);
-        }
-        self.active.insert(code, active);
-        if let Some(culprit) = culprit {
-            self.save(code, set_aside(culprit));
-        }
-        Ok(())
-    }
-
-    /// Counts a fall against the message of `input`.
-    fn is_poisoned(&mut self, input: &CitizenMessage) -> bool {
-        let id = match input {
-            CitizenMessage::Arrive { message, .. } | CitizenMessage::Due { message, .. } => {
-                message.id
-            }
-            CitizenMessage::Answered { answered, .. } => answered.message,
-        };
-        let falls = self.panics.entry(id).or_default();
-        *falls += 1;
-        let poisoned = *falls >= self.context.limits.max_panics;
-        if poisoned {
-            self.panics.remove(&id);
-        }
-        poisoned
     }
 
     /// A ticket ended.
@@ -218,18 +196,14 @@ impl State {
         let key = (message.id, endpoint);
         match end {
             End::Returned => {
-                let now = self.now();
-                self.land(code, &route, &key);
-                if let Some(route) = self.route(&route) {
-                    route.due_at(now);
-                }
+                self.returned(code, &route, &key);
                 self.retire(code);
                 self.rest_if_drained();
             }
             End::Ended(outcome) => {
                 let effects = vec![Effect::Settled { message: message.id, endpoint, outcome }];
-                let turn = Turn { effects, flight: Some((route, key)), ..Turn::default() };
-                self.save(code, turn);
+                let origin = Origin::Ticket { route, key };
+                self.save(code, Turn { origin, effects, attempts: Vec::new() });
             }
             End::Answered(answer) => {
                 let expires_at = message.expires_at();
@@ -248,16 +222,7 @@ impl State {
         }
     }
 
-    fn land(&mut self, code: FiscalCode, route: &RouteId, key: &FlightKey) {
-        let landed = self.route(route).is_some_and(|route| route.land(key));
-        if let Some(active) = self.active.get_mut(&code)
-            && landed
-        {
-            active.airborne -= 1;
-        }
-    }
-
-    fn retire(&mut self, code: FiscalCode) {
+    pub(super) fn retire(&mut self, code: FiscalCode) {
         if self.active.get(&code).is_some_and(Active::is_idle) {
             self.active.remove(&code);
         }
@@ -270,7 +235,7 @@ impl State {
         let at = self.now();
         let mut effects = Vec::with_capacity(turns.len());
         for (_, turn) in &mut turns {
-            if let Some(sequence) = turn.arrival {
+            if let Origin::Arrival { sequence } = turn.origin {
                 self.watermark.complete(sequence);
             }
             effects.extend(turn.effects.iter().cloned());
@@ -283,15 +248,10 @@ impl State {
             self.context.store.commit(self.context.id, self.epoch, step).await?;
             self.checkpoint = mark;
         }
-        let mut departures: Vec<Vec<Ticket>> = self.routes.iter().map(|_| Vec::new()).collect();
         for (code, turn) in turns {
-            self.stored(code, turn, at, &mut departures);
+            self.stored(code, turn, at);
         }
-        for (route, tickets) in self.routes.iter().zip(departures) {
-            if !tickets.is_empty() {
-                route.address.cast(RouteMessage::Dispatch(tickets));
-            }
-        }
+        self.dispatch();
         self.read().await?;
         self.pull().await?;
         self.rest_if_drained();
@@ -299,35 +259,39 @@ impl State {
     }
 
     /// Accounts for a stored turn and issues the tickets of its attempts.
-    fn stored(
-        &mut self,
-        code: FiscalCode,
-        turn: Turn,
-        now: Millis,
-        departures: &mut [Vec<Ticket>],
-    ) {
+    fn stored(&mut self, code: FiscalCode, turn: Turn, now: Millis) {
         for effect in &turn.effects {
-            self.account(effect, turn.flight.as_ref().map(|(route, _)| route));
+            self.account(effect, turn.origin.flight().map(|(route, _)| route));
         }
-        if turn.arrival.is_some() {
-            self.unprocessed = self.unprocessed.saturating_sub(1);
-            self.arrivals_in_hand -= 1;
-        }
-        // A due delivery passes the credit it was pulled with on to its
-        // attempt; a new one must not overtake what waits in the store
-        // (promise 7).
-        let pulled = turn.flight.is_some();
-        if let Some((route, key)) = &turn.flight {
-            self.land(code, route, key);
-        }
+        let arrival = matches!(turn.origin, Origin::Arrival { .. });
+        self.close(code, &turn.origin);
         for attempt in turn.attempts {
-            let overtakes = !pulled && self.waits(&attempt.route, now);
-            self.depart(code, attempt, overtakes, now, departures);
+            // A due delivery passes the credit it was pulled with on to its
+            // attempt; a new one must not overtake what waits (promise 7).
+            let overtakes = arrival && self.waits(&attempt.route, now);
+            self.depart(code, attempt, overtakes, now);
         }
         if let Some(active) = self.active.get_mut(&code) {
             active.unsaved -= 1;
         }
         self.retire(code);
+    }
+
+    /// Gives back what a turn's origin held.
+    fn close(&mut self, code: FiscalCode, origin: &Origin) {
+        match origin {
+            Origin::Arrival { .. } => {
+                self.unprocessed = self.unprocessed.saturating_sub(1);
+                self.arrivals_in_hand -= 1;
+            }
+            Origin::Due { route, key } => {
+                self.land(code, route, key);
+                if let Some(route) = self.route(route) {
+                    route.resumed();
+                }
+            }
+            Origin::Ticket { route, key } => self.land(code, route, key),
+        }
     }
 
     /// Keeps the live counts in step with what was stored.
@@ -362,88 +326,17 @@ impl State {
         }
     }
 
-    /// Whether deliveries of `route` wait in the store for their turn.
-    fn waits(&self, route: &RouteId, now: Millis) -> bool {
-        self.routes.iter().any(|book| book.id == *route && book.waits(now))
-    }
-
-    /// Issues the ticket of an attempt if there is a credit and it overtakes
-    /// nothing; else the delivery waits in the store.
-    fn depart(
-        &mut self,
-        code: FiscalCode,
-        attempt: Attempt,
-        overtakes: bool,
-        now: Millis,
-        departures: &mut [Vec<Ticket>],
-    ) {
-        let Attempt { message, endpoint, route, retries, prepared } = attempt;
-        let may_leave = !overtakes && self.draining.is_none();
-        let Some(index) = self.routes.iter().position(|book| book.id == route) else { return };
-        let book = &mut self.routes[index];
-        let Some(active) = self.active.get_mut(&code) else { return };
-        if !may_leave || !book.take_off((message.id, endpoint)) {
-            book.due_at(now);
-            return;
-        }
-        active.airborne += 1;
-        departures[index].push(Ticket::new(Errand {
-            push: prepared.push,
-            endpoint,
-            message,
-            route,
-            retries,
-            registered_at: prepared.registered_at,
-            citizen: Arc::clone(&active.cell),
-            directory: Arc::clone(&self.context.world.directory),
-            home: self.home.clone(),
-        }));
-    }
-
-    /// Time has passed: look for due deliveries.
+    /// Time has passed: look for due deliveries, and now and then for journal
+    /// entries nobody told of (a sender may hang up between the commit and
+    /// the poke).
     pub(crate) async fn tick(&mut self) -> Outcomes {
         self.context.handle().take_tick();
+        self.ticks = self.ticks.wrapping_add(1);
+        let phase = u32::from(self.context.id.0);
+        if self.ticks.wrapping_add(phase).is_multiple_of(LOOK_EVERY) {
+            self.read_some().await?;
+        }
         self.pull().await
-    }
-
-    /// Takes due deliveries from the store, as far as credits allow.
-    async fn pull(&mut self) -> Outcomes {
-        let now = self.now();
-        for index in 0..self.routes.len() {
-            if self.draining.is_some() {
-                return Ok(());
-            }
-            let Some(limit) = self.routes[index].pull(now) else { continue };
-            let id = self.routes[index].id.clone();
-            let except = self.routes[index].in_flight();
-            let (due, next) =
-                self.context.store.due(self.context.id, &id, now, limit, &except).await?;
-            self.routes[index].pulled(next);
-            for delivery in due {
-                self.resume(index, delivery).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets a citizen take the turn of a due delivery; it holds its credit
-    /// from here on.
-    async fn resume(&mut self, index: usize, delivery: DueDelivery) -> Outcomes {
-        let DueDelivery { message, state, endpoint, citizen, .. } = delivery;
-        let code = message.fiscal_code;
-        let record = state.deliveries.iter().find(|record| record.endpoint == endpoint);
-        let retries = record.map_or(0, |record| record.retries);
-        if !self.routes[index].take_off((message.id, endpoint)) {
-            return Ok(());
-        }
-        let route = self.routes[index].id.clone();
-        let message = Arc::new(message);
-        let input = CitizenMessage::Due { message, endpoint, route, retries };
-        self.give(code, citizen, input).await?;
-        if let Some(active) = self.active.get_mut(&code) {
-            active.airborne += 1;
-        }
-        Ok(())
     }
 
     /// A citizen's record changed: attempts already queued look at the new
@@ -475,34 +368,5 @@ impl State {
         self.buffer.is_empty()
             && self.routes.iter().all(RouteBook::is_empty)
             && self.active.values().all(|active| active.inputs.is_empty())
-    }
-}
-
-/// The end of an input whose turn keeps failing.
-fn set_aside(input: CitizenMessage) -> Turn {
-    let failed = Outcome::Failed(Failure::TurnFailed);
-    match input {
-        CitizenMessage::Arrive { sequence, message } => Turn {
-            arrival: Some(sequence),
-            effects: vec![Effect::Quarantined {
-                message: message.id,
-                reason: "its turn failed repeatedly".into(),
-            }],
-            ..Turn::default()
-        },
-        CitizenMessage::Due { message, endpoint, route, .. } => Turn {
-            effects: vec![Effect::Settled { message: message.id, endpoint, outcome: failed }],
-            flight: Some((route, (message.id, endpoint))),
-            ..Turn::default()
-        },
-        CitizenMessage::Answered { answered, route } => Turn {
-            effects: vec![Effect::Settled {
-                message: answered.message,
-                endpoint: answered.endpoint,
-                outcome: failed,
-            }],
-            flight: Some((route, (answered.message, answered.endpoint))),
-            ..Turn::default()
-        },
     }
 }

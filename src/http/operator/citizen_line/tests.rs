@@ -1,3 +1,5 @@
+//! What an import line may hold, and what is said of one that may not.
+
 use araldo_actors::domain::citizen::{Citizen, Language, Platform, QuietHours};
 use araldo_actors::domain::preference::{PreferencesMode, PushContent};
 use araldo_actors::domain::time::Millis;

@@ -1,3 +1,5 @@
+//! Every limit of `NewMessage`, each with the field it names.
+
 use std::sync::Arc;
 
 use araldo_actors::domain::fiscal_code::FiscalCode;

@@ -1,0 +1,150 @@
+//! Departures: deliveries leaving a partition for their routes, and coming
+//! back.
+
+use std::sync::Arc;
+
+use super::State;
+use super::state::Outcomes;
+use crate::domain::fiscal_code::FiscalCode;
+use crate::domain::id::RouteId;
+use crate::domain::time::Millis;
+use crate::message::citizen::{Attempt, CitizenMessage};
+use crate::message::route::RouteMessage;
+use crate::message::ticket::{Errand, FlightKey, Ticket};
+use crate::port::store::DueDelivery;
+
+impl State {
+    /// Whether deliveries of `route` wait for their turn.
+    pub(super) fn waits(&self, route: &RouteId, now: Millis) -> bool {
+        self.routes.iter().any(|book| book.id == *route && book.waits(now))
+    }
+
+    /// Lets an attempt go if there is a credit and it overtakes nothing; else
+    /// the delivery waits in the store.
+    pub(super) fn depart(
+        &mut self,
+        code: FiscalCode,
+        attempt: Attempt,
+        overtakes: bool,
+        now: Millis,
+    ) {
+        let may_leave = !overtakes && self.draining.is_none();
+        let key = (attempt.message.id, attempt.endpoint);
+        let Some(book) = self.route(&attempt.route) else { return };
+        if !may_leave || !book.take_off(key) {
+            book.due_at(now);
+            return;
+        }
+        let Some(active) = self.active.get_mut(&code) else { return };
+        active.airborne += 1;
+        let order = (attempt.endpoint, attempt.message.lane);
+        if let Some(attempt) = active.stile.enter(key, order, attempt) {
+            self.issue(code, attempt);
+        }
+    }
+
+    /// Issues the ticket of an attempt.
+    fn issue(&mut self, code: FiscalCode, attempt: Attempt) {
+        let Attempt { message, endpoint, route, retries, prepared } = attempt;
+        let Some(index) = self.routes.iter().position(|book| book.id == route) else { return };
+        let Some(active) = self.active.get(&code) else { return };
+        self.departures[index].push(Ticket::new(Errand {
+            push: prepared.push,
+            endpoint,
+            message,
+            route,
+            retries,
+            registered_at: prepared.registered_at,
+            citizen: Arc::clone(&active.cell),
+            directory: Arc::clone(&self.context.world.directory),
+            home: self.home.clone(),
+        }));
+    }
+
+    /// Hands the issued tickets to their routes.
+    pub(super) fn dispatch(&mut self) {
+        for (book, tickets) in self.routes.iter().zip(&mut self.departures) {
+            if !tickets.is_empty() {
+                book.address.cast(RouteMessage::Dispatch(std::mem::take(tickets)));
+            }
+        }
+    }
+
+    /// A delivery's attempt is over: its credit comes back, and the next one
+    /// to the same endpoint may go.
+    pub(super) fn land(&mut self, code: FiscalCode, route: &RouteId, key: &FlightKey) {
+        if !self.give_back(code, route, key) {
+            return;
+        }
+        let next = self.active.get_mut(&code).and_then(|active| active.stile.leave(key));
+        if let Some(next) = next {
+            self.issue(code, next);
+        }
+    }
+
+    /// A delivery came back without an attempt: it stays due, and so does
+    /// what would have followed it.
+    pub(super) fn returned(&mut self, code: FiscalCode, route: &RouteId, key: &FlightKey) {
+        let now = self.now();
+        self.give_back(code, route, key);
+        let recalled = self.active.get_mut(&code).map(|active| active.stile.recall(key));
+        for attempt in recalled.into_iter().flatten() {
+            self.give_back(code, route, &(attempt.message.id, attempt.endpoint));
+        }
+        if let Some(book) = self.route(route) {
+            book.due_at(now);
+        }
+    }
+
+    /// Gives a credit back; false when the delivery held none.
+    fn give_back(&mut self, code: FiscalCode, route: &RouteId, key: &FlightKey) -> bool {
+        let landed = self.route(route).is_some_and(|book| book.land(key));
+        if let Some(active) = self.active.get_mut(&code)
+            && landed
+        {
+            active.airborne -= 1;
+        }
+        landed
+    }
+
+    /// Takes due deliveries from the store, as far as credits allow.
+    pub(super) async fn pull(&mut self) -> Outcomes {
+        let now = self.now();
+        for index in 0..self.routes.len() {
+            if self.draining.is_some() {
+                return Ok(());
+            }
+            let Some(limit) = self.routes[index].pull(now) else { continue };
+            let id = self.routes[index].id.clone();
+            let except = self.routes[index].in_flight();
+            let (due, next) =
+                self.context.store.due(self.context.id, &id, now, limit, &except).await?;
+            self.routes[index].pulled(next);
+            for delivery in due {
+                self.resume(index, delivery).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets a citizen take the turn of a due delivery; it holds its credit
+    /// from here on.
+    async fn resume(&mut self, index: usize, delivery: DueDelivery) -> Outcomes {
+        let DueDelivery { message, state, endpoint, citizen, .. } = delivery;
+        let code = message.fiscal_code;
+        let record = state.deliveries.iter().find(|record| record.endpoint == endpoint);
+        let retries = record.map_or(0, |record| record.retries);
+        if !self.routes[index].take_off((message.id, endpoint)) {
+            return Ok(());
+        }
+        self.routes[index].resume();
+        let route = self.routes[index].id.clone();
+        let message = Arc::new(message);
+        let input = CitizenMessage::Due { message, endpoint, route, retries };
+        self.give(code, citizen, input).await?;
+        if let Some(active) = self.active.get_mut(&code) {
+            active.airborne += 1;
+        }
+        Ok(())
+    }
+}
