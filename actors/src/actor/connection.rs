@@ -233,8 +233,11 @@ impl State {
 const fn signal(answer: &Answer) -> Signal {
     match answer {
         Answer::Accepted | Answer::DropToken { .. } | Answer::Fail { .. } => Signal::Success,
-        Answer::RetryDelivery { .. } | Answer::RetryElsewhere { .. } => Signal::Neutral,
-        Answer::Unknown { .. } | Answer::RetryRoute { after: None, .. } => Signal::Failure,
+        Answer::RetryElsewhere { .. } => Signal::Neutral,
+        // One of them is nothing; a run without any success is an outage.
+        Answer::RetryDelivery { .. }
+        | Answer::Unknown { .. }
+        | Answer::RetryRoute { after: None, .. } => Signal::Failure,
         Answer::RetryRoute { after: Some(wait), .. } => Signal::Pause(*wait),
         Answer::Halt { reason } => Signal::Halt(reason),
     }

@@ -30,7 +30,7 @@ pub fn delay(policy: &RetryPolicy, retries: u16, hint: Option<Duration>, unit: f
     let bound = policy.base.saturating_mul(doubled).min(policy.max);
     let unit = unit.clamp(0.0, 1.0);
     match hint {
-        Some(hint) => hint.min(LONGEST_HINT) + bound.min(hint.max(policy.base)).mul_f64(unit / 2.0),
+        Some(hint) => hint.min(LONGEST_HINT) + bound.mul_f64(unit / 2.0),
         None => bound.mul_f64(unit),
     }
 }
@@ -65,6 +65,13 @@ mod tests {
             let wait = delay(&POLICY, retries, Some(hint), unit);
             prop_assert!(wait >= hint);
             prop_assert!(wait <= hint + POLICY.max);
+        }
+
+        #[test]
+        fn waits_beyond_a_hint_grow_with_the_retries(retries in 0_u16..5) {
+            let hint = Some(Duration::from_secs(10));
+            let wait = |retries| delay(&POLICY, retries, hint, 0.5);
+            prop_assert!(wait(retries + 1) > wait(retries));
         }
 
         #[test]
