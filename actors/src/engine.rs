@@ -1,9 +1,10 @@
 //! The handle the outside holds: submit, read, and change what the operators
 //! and citizens own. Cheap to clone; hides the actors and the store.
 
+use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use crate::board::Board;
 use crate::directory::Directory;
@@ -21,6 +22,9 @@ use crate::policy::admission::{Admission, Permit};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
 use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Upsert};
+
+/// Between looks at a partition that is being restarted.
+const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
 /// A message as a sender hands it in, validated.
 #[derive(Clone, Debug)]
@@ -68,6 +72,9 @@ pub(crate) struct Inner {
     pub(crate) board: Arc<Board>,
     pub(crate) admission: Admission,
     pub(crate) partitions: Arc<[PartitionHandle]>,
+    /// Held over a write of the registry, so that store and directory see
+    /// concurrent writes in the same order.
+    pub(crate) registering: Mutex<()>,
 }
 
 impl Engine {
@@ -161,22 +168,22 @@ impl Engine {
     pub async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
         let codes: Vec<_> = citizens.iter().map(|citizen| citizen.fiscal_code).collect();
         let upserts = self.0.store.put_citizens(citizens).await?;
-        for (code, upsert) in codes.iter().zip(&upserts) {
-            if *upsert == Upsert::Updated {
-                self.citizen_changed(*code).await;
-            }
-        }
+        let updated = codes.iter().zip(&upserts).filter(|(_, upsert)| **upsert == Upsert::Updated);
+        join_all(updated.map(|(code, _)| self.citizen_changed(*code))).await;
         Ok(upserts)
     }
 
-    /// Waits until the citizen's partition has taken the new record up. A
-    /// partition that is being restarted reads it from the store.
+    /// Waits until the citizen's partition has taken the new record up. While
+    /// the partition is being restarted, tickets of the old generation might
+    /// still start: so a new one must have answered.
     async fn citizen_changed(&self, citizen: FiscalCode) {
-        let (done, taken_up) = oneshot::channel();
-        let told = PartitionMessage::Changed { citizen, done };
-        if self.partition_of(&citizen).address.cast(told) {
-            // An error means that the partition ended: see above.
-            let _ = taken_up.await;
+        loop {
+            let (done, taken_up) = oneshot::channel();
+            let told = PartitionMessage::Changed { citizen, done };
+            if self.partition_of(&citizen).address.cast(told) && taken_up.await.is_ok() {
+                return;
+            }
+            tokio::time::sleep(RESTART_PAUSE).await;
         }
     }
 
@@ -191,6 +198,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::put_organization`].
     pub async fn put_organization(&self, organization: Organization) -> Result<(), StoreError> {
+        let _turn = self.0.registering.lock().await;
         self.0.store.put_organization(organization.clone()).await?;
         self.0.directory.put_organization(organization);
         Ok(())
@@ -201,6 +209,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::put_service`].
     pub async fn put_service(&self, service: Service) -> Result<(), StoreError> {
+        let _turn = self.0.registering.lock().await;
         self.0.store.put_service(service.clone()).await?;
         self.0.directory.put_service(Arc::new(service));
         Ok(())
@@ -211,6 +220,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::put_key`].
     pub async fn put_key(&self, key: ApiKey) -> Result<(), StoreError> {
+        let _turn = self.0.registering.lock().await;
         self.0.store.put_key(key.clone()).await?;
         self.0.directory.put_key(key);
         Ok(())
@@ -221,6 +231,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::remove_key`].
     pub async fn remove_key(&self, id: &str) -> Result<bool, StoreError> {
+        let _turn = self.0.registering.lock().await;
         let found = self.0.store.remove_key(id).await?;
         self.0.directory.remove_key(id);
         Ok(found)

@@ -1,7 +1,7 @@
 //! The assembly: spawns and wires all actors in one function, sink first, so
 //! that everyone's addressee lives before anyone can speak to it.
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use ractor::{Actor, ActorRef, SpawnErr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -152,6 +152,7 @@ pub async fn start(
         board,
         admission: Admission::new(options.admission),
         partitions: Arc::clone(&handles),
+        registering: tokio::sync::Mutex::new(()),
     });
     Ok(Running { engine, handles, routes, root, ended })
 }
@@ -274,16 +275,15 @@ impl Running {
     }
 
     /// Ends in order: routes finish what is in flight and hand back what is
-    /// queued, partitions store what they hear, then everything stops. Work
+    /// queued, partitions start nothing new and store what they hear, then
+    /// everything stops. Work
     /// not finished within `deadline` is left to the next start.
     pub async fn shutdown(self, deadline: Duration) {
-        let drained = async {
-            drain(&self.routes, |route, done| route.cast(RouteMessage::Drain { done })).await;
-            drain(&self.handles, |partition, done| {
-                partition.address.cast(PartitionMessage::Drain { done })
-            })
-            .await;
-        };
+        let routes = drain(&self.routes, |route, done| route.cast(RouteMessage::Drain { done }));
+        let partitions = drain(&self.handles, |partition, done| {
+            partition.address.cast(PartitionMessage::Drain { done })
+        });
+        let drained = join(routes, partitions);
         if tokio::time::timeout(deadline, drained).await.is_err() {
             tracing::warn!("not everything in flight finished in time; it will be repeated");
         }
@@ -292,13 +292,17 @@ impl Running {
     }
 }
 
-/// Tells each of `actors` to drain and waits for all.
-async fn drain<A>(actors: &[A], tell: impl Fn(&A, oneshot::Sender<()>) -> bool) {
-    let waits = actors.iter().map(|actor| {
+/// Tells each of `actors` to drain, at once, and returns the wait for all.
+fn drain<A>(
+    actors: &[A],
+    tell: impl Fn(&A, oneshot::Sender<()>) -> bool,
+) -> impl Future<Output = ()> {
+    let tell = |actor| {
         let (done, drained) = oneshot::channel();
         tell(actor, done);
         drained
-    });
+    };
+    let waits: Vec<_> = actors.iter().map(tell).collect();
     // An actor that died meanwhile drops its sender: nothing to wait for.
-    join_all(waits).await;
+    async { drop(join_all(waits).await) }
 }

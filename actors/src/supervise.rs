@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::metric;
 use crate::policy::restart::{Intensity, RestartWindow};
 use crate::port::clock::Clock;
+use crate::port::store::StoreError;
 
 /// Where an actor can be reached across its incarnations.
 ///
@@ -105,7 +106,7 @@ impl Children {
         parent: &ActorCell,
     ) -> Result<Option<usize>, GaveUp> {
         let (who, mut cause) = match event {
-            SupervisionEvent::ActorFailed(who, error) => (who, error.to_string()),
+            SupervisionEvent::ActorFailed(who, error) => (who, cause(&error)),
             SupervisionEvent::ActorTerminated(who, _, reason) => {
                 (who, reason.unwrap_or_else(|| "it stopped".into()))
             }
@@ -117,7 +118,9 @@ impl Children {
         child.living = None;
         loop {
             if !self.window.permits(self.clock.now()) {
-                return Err(GaveUp { child: child.name.clone(), cause });
+                let gave_up = GaveUp { child: child.name.clone(), cause };
+                tracing::error!(error = %gave_up, "a supervisor gives up");
+                return Err(gave_up);
             }
             child.generation += 1;
             metric::restarted(&child.name);
@@ -131,6 +134,16 @@ impl Children {
             }
             tokio::time::sleep(START_PAUSE).await;
         }
+    }
+}
+
+/// Why an actor failed, for the log. A panic's text may quote what it was
+/// working on, so only errors of ours are shown.
+fn cause(error: &ActorProcessingErr) -> String {
+    if error.is::<StoreError>() || error.is::<GaveUp>() {
+        error.to_string()
+    } else {
+        "it panicked".to_owned()
     }
 }
 

@@ -94,7 +94,6 @@ async fn a_failed_attempt_is_repeated_later_under_the_same_id() {
 #[tokio::test(start_paused = true)]
 async fn attempts_end_with_the_time_to_live() {
     let harness = with_citizens(1).await;
-    harness.provider.answer_with(|_, _| Answer::RetryElsewhere { reason: REASON });
     harness.provider.answer_with(|_, _| Answer::RetryDelivery {
         after: Some(Duration::from_secs(1_500)),
         reason: REASON,

@@ -19,7 +19,7 @@ use crate::domain::time::Millis;
 use crate::message::citizen::{Attempt, CitizenMessage, Origin, Turn};
 use crate::message::partition::PartitionMessage;
 use crate::message::ticket::CitizenCell;
-use crate::policy::turn::{self, Answered, PlannedAttempt, RouteTable};
+use crate::policy::turn::{self, Answered, RouteTable};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
 use crate::supervise::Address;
@@ -114,12 +114,9 @@ fn arrive(activation: &Activation, sequence: u64, message: Arc<Message>, now: Mi
     let citizen = cell.load();
     let service = world.directory.service(&message.service);
     let plan = turn::plan(&message, citizen.as_deref(), service.as_deref(), &world.routes, now);
-    let attempt = |planned: PlannedAttempt| Attempt {
-        message: Arc::clone(&message),
-        endpoint: planned.endpoint,
-        route: planned.route,
-        retries: 0,
-        prepared: planned.prepared,
+    let attempt = |(endpoint, route)| {
+        let message = Arc::clone(&message);
+        Attempt { message, endpoint, route, retries: 0 }
     };
     Turn {
         origin: Origin::Arrival { sequence },
@@ -139,11 +136,11 @@ fn due(
     let citizen = activation.cell.load();
     let service = activation.world.directory.service(&message.service);
     let origin = Origin::Due { route: route.clone(), key: (message.id, endpoint) };
-    match turn::prepare(&message, endpoint, citizen.as_deref(), service.as_deref(), now) {
-        Ok(prepared) => Turn {
+    match turn::consent(&message, endpoint, citizen.as_deref(), service.as_deref(), now) {
+        Ok(_) => Turn {
             origin,
             effects: Vec::new(),
-            attempts: vec![Attempt { message, endpoint, route, retries, prepared }],
+            attempts: vec![Attempt { message, endpoint, route, retries }],
         },
         Err(outcome) => Turn {
             origin,

@@ -5,7 +5,9 @@
 //! crashes, its tasks are aborted and their tickets, dropped, report
 //! themselves; the route's supervisor starts a new one.
 
+use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -94,7 +96,11 @@ impl Actor for Connection {
             ConnectionMessage::Opened(opened) => state.opened(opened),
             ConnectionMessage::Send(tickets) => state.send(tickets),
             ConnectionMessage::Done { link, ticket, answer } => state.done(link, ticket, answer),
-            ConnectionMessage::Tick => state.check(),
+            ConnectionMessage::Tick => {
+                state.check();
+                // The peer may have raised its limit while nothing was in flight.
+                state.grant();
+            }
         }
         state.reap();
         Ok(())
@@ -114,7 +120,10 @@ impl State {
         let connector = Arc::clone(&self.arguments.connector);
         let myself = self.myself.clone();
         self.tasks.spawn(async move {
-            let opened = connector.connect().await;
+            let opened = AssertUnwindSafe(connector.connect()).catch_unwind().await;
+            let opened = opened.unwrap_or_else(|_| {
+                Err(ConnectError::Unreachable("connecting panicked".to_owned()))
+            });
             // Fails only when this actor is gone, and the link with it.
             let _ = myself.cast(ConnectionMessage::Opened(opened));
         });
@@ -162,14 +171,13 @@ impl State {
         }
     }
 
-    fn send(&mut self, mut tickets: Vec<Ticket>) {
+    fn send(&mut self, tickets: Vec<Ticket>) {
         self.check();
-        while !tickets.is_empty() {
-            let Some(link) = self.link.clone() else {
-                self.tell(RouteMessage::Hold { connection: self.arguments.index, tickets });
-                return;
-            };
-            let ticket = tickets.remove(0);
+        let Some(link) = self.link.clone() else {
+            self.tell(RouteMessage::Hold { connection: self.arguments.index, tickets });
+            return;
+        };
+        for ticket in tickets {
             self.granted = self.granted.saturating_sub(1);
             self.start(&link, ticket);
         }
@@ -177,20 +185,23 @@ impl State {
 
     /// Starts an attempt, unless time or the citizen's choice now forbids it
     /// (promise 3).
-    fn start(&mut self, link: &Arc<dyn Link>, ticket: Ticket) {
-        if let Err(end) = ticket.may_start(self.arguments.clock.now()) {
-            ticket.end(end);
-            self.finished(Signal::Neutral);
-            self.grant();
-            return;
-        }
+    fn start(&mut self, link: &Arc<dyn Link>, mut ticket: Ticket) {
+        let push = match ticket.prepare(self.arguments.clock.now()) {
+            Ok(push) => push,
+            Err(end) => {
+                ticket.end(end);
+                self.finished(Signal::Neutral);
+                self.grant();
+                return;
+            }
+        };
         self.in_flight += 1;
         let link = Arc::clone(link);
         let number = self.number;
         let myself = self.myself.clone();
         self.tasks.spawn(async move {
-            let Some(errand) = ticket.errand() else { return };
-            let answer = link.send(&errand.push).await;
+            let sent = AssertUnwindSafe(link.send(&push)).catch_unwind().await;
+            let answer = sent.unwrap_or(Answer::Unknown { reason: "panic" });
             // Should this actor be gone, the ticket drops and the delivery is
             // repeated under the same id.
             let _ = myself.cast(ConnectionMessage::Done { link: number, ticket, answer });

@@ -81,6 +81,8 @@ impl Actor for Partition {
         let opened = context.store.open_partition(context.id).await?;
         context.current.store(generation, Ordering::Release);
         context.handle().address.set(myself.clone());
+        // One taken by the generation before, and lost with its mailbox.
+        context.handle().take_tick();
         let state = rebuild(context, generation, myself.clone(), &opened);
         state.show();
         state.context.board.partition(state.context.id.0).open.store(true, Ordering::Release);
@@ -135,6 +137,12 @@ fn rebuild(
             RouteBook::new(id.clone(), address.clone(), credits, waiting(id))
         })
         .collect();
+    for backlog in &opened.backlogs {
+        if !routes.iter().any(|route| route.id == backlog.route) {
+            let (route, pending) = (&backlog.route, backlog.pending);
+            tracing::warn!(%route, pending, "deliveries wait for a route that is not configured");
+        }
+    }
     let routed: u64 = routes.iter().map(RouteBook::pending).sum();
     let waiting: u64 = opened.backlogs.iter().map(|backlog| backlog.pending).sum();
     let home = Home {
@@ -154,7 +162,9 @@ fn rebuild(
         unprocessed: opened.unprocessed,
         arrivals_in_hand: 0,
         active: HashMap::new(),
-        incarnations: 0,
+        // Citizens of an earlier generation may still speak: their
+        // incarnations are not these.
+        incarnations: generation << 32,
         ticks: 0,
         routes,
         unrouted: waiting - routed,

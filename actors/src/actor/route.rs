@@ -171,7 +171,7 @@ impl State {
             return;
         }
         for ticket in tickets {
-            if let Some(lane) = ticket.errand().map(|errand| errand.push.lane) {
+            if let Some(lane) = ticket.errand().map(|errand| errand.message.lane) {
                 self.queue.push(lane, ticket);
             }
         }
@@ -184,7 +184,7 @@ impl State {
         self.breaker.unprobe();
         if self.draining.is_none() {
             for ticket in tickets.into_iter().rev() {
-                if let Some(lane) = ticket.errand().map(|errand| errand.push.lane) {
+                if let Some(lane) = ticket.errand().map(|errand| errand.message.lane) {
                     self.queue.push_front(lane, ticket);
                 }
             }
@@ -266,10 +266,11 @@ impl State {
     /// Time has passed: let expired tickets go, look at the connections.
     fn tick(&mut self) {
         let now = self.context.clock.now();
-        let expired =
-            |ticket: &Ticket| ticket.errand().is_none_or(|errand| now >= errand.push.expires_at);
-        for ticket in self.queue.take_if(expired) {
-            if let Err(end) = ticket.may_start(now) {
+        let expired = |ticket: &Ticket| {
+            ticket.errand().is_none_or(|errand| now >= errand.message.expires_at())
+        };
+        for mut ticket in self.queue.take_if(expired) {
+            if let Err(end) = ticket.prepare(now) {
                 ticket.end(end);
             }
         }

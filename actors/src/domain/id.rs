@@ -151,10 +151,6 @@ impl fmt::Display for PartitionId {
     }
 }
 
-/// A citizen's place in the partition: dense, append-only, never reused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Ordinal(pub u32);
-
 /// Which ownership of a partition a writer acts under; a store refuses the
 /// writes of any but the newest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

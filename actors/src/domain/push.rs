@@ -25,8 +25,8 @@ impl std::fmt::Debug for Notice {
     }
 }
 
-/// One push to hand to a provider. Two attempts of the same delivery are
-/// equal but for `number`.
+/// One push to hand to a provider. Every attempt of a delivery carries the
+/// same ids.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Push {
     /// Names the delivery to the provider (`apns-id`, `data.delivery_id`).

@@ -7,7 +7,7 @@ use crate::domain::effect::Effect;
 use crate::domain::id::RouteId;
 use crate::domain::message::Message;
 use crate::message::ticket::FlightKey;
-use crate::policy::turn::{Answered, Prepared};
+use crate::policy::turn::Answered;
 
 /// Mailbox of a citizen: each entry is one turn.
 #[derive(Clone, Debug)]
@@ -50,8 +50,6 @@ pub struct Attempt {
     pub route: RouteId,
     /// Attempts before this one.
     pub retries: u16,
-    /// What to hand over.
-    pub prepared: Prepared,
 }
 
 /// What a turn was about.

@@ -86,7 +86,8 @@ impl PartitionHandle {
     /// Takes the poke: from here on the next append pokes again. Returns the
     /// journal's tail as far as this process knows it.
     pub fn take_poke(&self) -> u64 {
-        self.poked.store(false, Ordering::Release);
+        // A swap, so that the tail is not read before the poke is taken.
+        self.poked.swap(false, Ordering::AcqRel);
         self.tail.load(Ordering::Acquire)
     }
 }

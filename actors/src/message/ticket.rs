@@ -3,7 +3,8 @@
 //! Mailboxes lose what is in them when their actor ends. A ticket cannot be
 //! lost that way: dropping it unfinished reports to its partition that no
 //! attempt was made, and the delivery, still due in the store, is taken up
-//! again.
+//! again. An attempt cut off in the middle counts as none: it is repeated
+//! under the same id.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -12,7 +13,7 @@ use crate::directory::Directory;
 use crate::domain::answer::Answer;
 use crate::domain::citizen::Citizen;
 use crate::domain::delivery::Endpoint;
-use crate::domain::id::{MessageId, RouteId};
+use crate::domain::id::{DeviceId, MessageId, RouteId};
 use crate::domain::message::Message;
 use crate::domain::outcome::Outcome;
 use crate::domain::push::Push;
@@ -38,6 +39,14 @@ impl CitizenCell {
     /// The citizen as now stored.
     pub fn load(&self) -> Option<Arc<Citizen>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A device is gone: nothing queued is attempted on it.
+    pub fn forget(&self, device: DeviceId) {
+        if let Some(mut citizen) = self.load() {
+            Arc::make_mut(&mut citizen).devices.retain(|known| known.id() != device);
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(citizen);
+        }
     }
 
     /// Takes a change up.
@@ -76,8 +85,6 @@ pub enum End {
 
 /// What a ticket carries.
 pub struct Errand {
-    /// What to hand to the provider.
-    pub push: Push,
     /// Which of the message's deliveries.
     pub endpoint: Endpoint,
     /// The message.
@@ -86,8 +93,6 @@ pub struct Errand {
     pub route: RouteId,
     /// Attempts before this one.
     pub retries: u16,
-    /// When the device was registered.
-    pub registered_at: Millis,
     /// The citizen as now stored.
     pub citizen: Arc<CitizenCell>,
     /// The services as now registered.
@@ -97,33 +102,41 @@ pub struct Errand {
 }
 
 /// See the module's text. The errand is gone once the ticket has ended.
-pub struct Ticket(Option<Box<Errand>>);
+pub struct Ticket {
+    errand: Option<Box<Errand>>,
+    /// When the device was registered; known once the attempt is prepared.
+    registered_at: Millis,
+}
 
 impl Ticket {
     /// Issues a ticket.
     pub fn new(errand: Errand) -> Self {
-        Self(Some(Box::new(errand)))
+        Self { errand: Some(Box::new(errand)), registered_at: Millis::default() }
     }
 
     /// The errand, while the ticket has not ended.
     pub fn errand(&self) -> Option<&Errand> {
-        self.0.as_deref()
+        self.errand.as_deref()
     }
 
-    /// Whether the attempt may start now.
+    /// Prepares the attempt, which is about to start, from what the citizen
+    /// and the operator want now (promise 3).
     ///
     /// # Errors
     /// How the ticket must end instead.
-    pub fn may_start(&self, now: Millis) -> Result<(), End> {
-        let Some(errand) = &self.0 else { return Err(End::Returned) };
+    pub fn prepare(&mut self, now: Millis) -> Result<Push, End> {
+        let Some(errand) = &self.errand else { return Err(End::Returned) };
         if !errand.home.is_current() {
             return Err(End::Returned);
         }
         let citizen = errand.citizen.load();
         let service = errand.directory.service(&errand.message.service);
-        turn::consent(&errand.message, errand.endpoint, citizen.as_deref(), service.as_deref(), now)
-            .map(drop)
-            .map_err(End::Ended)
+        let message = &errand.message;
+        let prepared =
+            turn::prepare(message, errand.endpoint, citizen.as_deref(), service.as_deref(), now)
+                .map_err(End::Ended)?;
+        self.registered_at = prepared.registered_at;
+        Ok(prepared.push)
     }
 
     /// Ends the ticket and reports.
@@ -132,15 +145,15 @@ impl Ticket {
     }
 
     fn report(&mut self, end: End) {
-        let Some(errand) = self.0.take() else { return };
-        let Errand { home, endpoint, message, route, retries, registered_at, .. } = *errand;
+        let Some(errand) = self.errand.take() else { return };
+        let Errand { home, endpoint, message, route, retries, .. } = *errand;
         home.address.cast(PartitionMessage::Report(Report {
             generation: home.generation,
             message,
             endpoint,
             route,
             retries,
-            registered_at,
+            registered_at: self.registered_at,
             end,
         }));
     }

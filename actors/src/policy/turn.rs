@@ -16,7 +16,7 @@ use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::{DeviceId, MessageId, RouteId};
 use crate::domain::message::{Message, RejectionReason};
 use crate::domain::outcome::{DeliveryStatus, Failure, Outcome, Suppression};
-use crate::domain::push::{Notice, Push};
+use crate::domain::push::Push;
 use crate::domain::service::Service;
 use crate::domain::time::Millis;
 use crate::policy::backoff::{self, RetryPolicy};
@@ -69,19 +69,8 @@ impl RouteTable {
 pub struct Plan {
     /// The change to store.
     pub effect: Effect,
-    /// Deliveries to attempt once it is stored.
-    pub attempts: Vec<PlannedAttempt>,
-}
-
-/// A delivery to attempt once its plan is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedAttempt {
-    /// Which of the message's deliveries.
-    pub endpoint: Endpoint,
-    /// The route that carries it.
-    pub route: RouteId,
-    /// What to hand over.
-    pub prepared: Prepared,
+    /// Deliveries to attempt once it is stored, with their routes.
+    pub attempts: Vec<(Endpoint, RouteId)>,
 }
 
 /// Plans a message on arrival.
@@ -112,7 +101,6 @@ pub fn plan(
         status: DeliveryStatus::Ended { outcome: Outcome::Delivered, at: now },
     }];
     let mut attempts = Vec::new();
-    let notice = Arc::new(notice(citizen, service, &message.content));
     for device in &citizen.devices {
         let Some(route) = routes.route(device) else { continue };
         let endpoint = Endpoint::Device(device.id());
@@ -121,8 +109,7 @@ pub fn plan(
             Err(why) => DeliveryStatus::Ended { outcome: Outcome::Suppressed(why), at: now },
         };
         if status.due().is_some() {
-            let prepared = handover(message, device, Arc::clone(&notice));
-            attempts.push(PlannedAttempt { endpoint, route: route.clone(), prepared });
+            attempts.push((endpoint, route.clone()));
         }
         deliveries.push(DeliveryRecord {
             endpoint,
@@ -136,20 +123,6 @@ pub fn plan(
     Plan { effect, attempts }
 }
 
-/// What is handed over to reach one device.
-fn handover(message: &Message, device: &Device, notice: Arc<Notice>) -> Prepared {
-    let push = Push {
-        delivery: Endpoint::Device(device.id()).delivery_id(message.id),
-        message: message.id,
-        platform: device.platform,
-        token: device.token.clone(),
-        notice,
-        lane: message.lane,
-        expires_at: message.expires_at(),
-    };
-    Prepared { push, registered_at: device.registered_at }
-}
-
 /// What an attempt needs to know of its device, besides the push itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
@@ -159,7 +132,8 @@ pub struct Prepared {
     pub registered_at: Millis,
 }
 
-/// Prepares an attempt that is about to be queued.
+/// Prepares an attempt that is about to start, from what holds now: what a
+/// push may show can have changed since it was planned.
 ///
 /// # Errors
 /// The outcome that ends the delivery without an attempt.
@@ -171,13 +145,20 @@ pub fn prepare(
     now: Millis,
 ) -> Result<Prepared, Outcome> {
     let (citizen, service, device) = consent(message, endpoint, citizen, service, now)?;
-    let notice = Arc::new(notice(citizen, service, &message.content));
-    Ok(handover(message, device, notice))
+    let push = Push {
+        delivery: endpoint.delivery_id(message.id),
+        message: message.id,
+        platform: device.platform,
+        token: device.token.clone(),
+        notice: Arc::new(notice(citizen, service, &message.content)),
+        lane: message.lane,
+        expires_at: message.expires_at(),
+    };
+    Ok(Prepared { push, registered_at: device.registered_at })
 }
 
-/// Whether an attempt may start now, by time and by the citizen's and the
-/// operator's choice; asked when it is prepared and again when it leaves the
-/// queue.
+/// Whether a delivery may be attempted now, by time and by the citizen's and
+/// the operator's choice.
 ///
 /// # Errors
 /// The outcome that ends the delivery without an attempt.
@@ -223,6 +204,10 @@ pub struct Answered {
     pub answer: Answer,
 }
 
+/// Retries made at once, elsewhere, before even those wait: a peer that
+/// refuses every stream would use up the budget within seconds.
+const AT_ONCE: u16 = 3;
+
 /// What to store about an attempt's answer. `unit` is a random number from 0
 /// up to 1, for the jitter.
 #[must_use]
@@ -246,7 +231,10 @@ pub fn react(
         Answer::Accepted => vec![settle(Outcome::Delivered)],
         Answer::RetryDelivery { after, .. } | Answer::RetryRoute { after, .. } => again(*after),
         Answer::Unknown { .. } => again(None),
-        Answer::RetryElsewhere { .. } => vec![defer(answered, retry, now, now)],
+        Answer::RetryElsewhere { .. } if answered.retries < AT_ONCE => {
+            vec![defer(answered, retry, now, now)]
+        }
+        Answer::RetryElsewhere { .. } => again(None),
         Answer::Fail { failure, .. } => vec![settle(Outcome::Failed(*failure))],
         Answer::Halt { .. } => vec![Effect::Deferred {
             message: answered.message,

@@ -45,16 +45,14 @@ impl State {
 
     /// Issues the ticket of an attempt.
     fn issue(&mut self, code: FiscalCode, attempt: Attempt) {
-        let Attempt { message, endpoint, route, retries, prepared } = attempt;
+        let Attempt { message, endpoint, route, retries } = attempt;
         let Some(index) = self.routes.iter().position(|book| book.id == route) else { return };
         let Some(active) = self.active.get(&code) else { return };
         self.departures[index].push(Ticket::new(Errand {
-            push: prepared.push,
             endpoint,
             message,
             route,
             retries,
-            registered_at: prepared.registered_at,
             citizen: Arc::clone(&active.cell),
             directory: Arc::clone(&self.context.world.directory),
             home: self.home.clone(),

@@ -261,7 +261,7 @@ impl State {
     /// Accounts for a stored turn and issues the tickets of its attempts.
     fn stored(&mut self, code: FiscalCode, turn: Turn, now: Millis) {
         for effect in &turn.effects {
-            self.account(effect, turn.origin.flight().map(|(route, _)| route));
+            self.account(code, effect, turn.origin.flight().map(|(route, _)| route));
         }
         let arrival = matches!(turn.origin, Origin::Arrival { .. });
         self.close(code, &turn.origin);
@@ -295,7 +295,7 @@ impl State {
     }
 
     /// Keeps the live counts in step with what was stored.
-    fn account(&mut self, effect: &Effect, flight: Option<&RouteId>) {
+    fn account(&mut self, code: FiscalCode, effect: &Effect, flight: Option<&RouteId>) {
         match effect {
             Effect::Processed { message, deliveries, .. } => {
                 self.panics.remove(message);
@@ -322,7 +322,11 @@ impl State {
             | Effect::Quarantined { message, .. } => {
                 self.panics.remove(message);
             }
-            Effect::DeviceDropped { .. } => {}
+            Effect::DeviceDropped { device, .. } => {
+                if let Some(active) = self.active.get(&code) {
+                    active.cell.forget(*device);
+                }
+            }
         }
     }
 

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{Answered, RouteEntry, RouteTable, consent, plan, prepare, react};
+use super::{AT_ONCE, Answered, RouteEntry, RouteTable, consent, plan, prepare, react};
 use crate::domain::answer::Answer;
 use crate::domain::citizen::{Citizen, Platform};
 use crate::domain::delivery::Endpoint;
 use crate::domain::effect::Effect;
 use crate::domain::message::{Message, RejectionReason};
 use crate::domain::outcome::{DeliveryStatus, Failure, Outcome, Suppression};
-use crate::domain::preference::ServicePreference;
+use crate::domain::preference::{PushContent, ServicePreference};
 use crate::domain::time::Millis;
 use crate::policy::backoff::RetryPolicy;
 use crate::policy::fixture::{ACCEPTED_AT, citizen, device, message, route, service};
@@ -43,7 +43,7 @@ fn an_arrival_is_stored_in_the_inbox_and_attempted_on_every_device() {
     let delivered = DeliveryStatus::Ended { outcome: Outcome::Delivered, at: ACCEPTED_AT };
     assert_eq!((deliveries[0].endpoint, deliveries[0].status), (Endpoint::Inbox, delivered));
     assert_eq!(deliveries.len(), 3);
-    let carried: Vec<_> = plan.attempts.iter().map(|attempt| attempt.route.as_str()).collect();
+    let carried: Vec<_> = plan.attempts.iter().map(|(_, route)| route.as_str()).collect();
     assert_eq!(carried, ["apple", "google"]);
 }
 
@@ -169,6 +169,31 @@ fn each_answer_has_its_reaction() {
     ] {
         assert_eq!(reaction(&answered(answer.clone()), ACCEPTED_AT), [expected], "{answer:?}");
     }
+}
+
+#[test]
+fn refusals_elsewhere_are_repeated_at_once_only_a_few_times() {
+    let mut answered = answered(Answer::RetryElsewhere { reason: "Test" });
+    answered.retries = AT_ONCE - 1;
+    assert_eq!(reaction(&answered, ACCEPTED_AT), [deferred(0, true)]);
+    let patient = RetryPolicy { budget: 20, ..RETRY };
+    answered.retries = AT_ONCE;
+    let later = react(citizen().fiscal_code, &answered, &patient, ACCEPTED_AT, 0.5);
+    assert_eq!(later, [deferred(30_000, true)]);
+}
+
+#[test]
+fn what_a_push_shows_follows_the_present_choice() {
+    let mut citizen = two_devices();
+    let body = |citizen: &Citizen| {
+        let at = endpoint(&two_devices());
+        let prepared = prepare(&message(), at, Some(citizen), Some(&service()), ACCEPTED_AT);
+        prepared.map(|prepared| prepared.push.notice.body.clone())
+    };
+    citizen.push_content = PushContent::Full;
+    assert_eq!(body(&citizen), Ok(message().content.subject));
+    citizen.push_content = PushContent::Anonymous;
+    assert_ne!(body(&citizen), Ok(message().content.subject));
 }
 
 #[test]
