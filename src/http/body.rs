@@ -1,5 +1,9 @@
 //! Request bodies: bounded in length and time, parsed once.
 
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::extract::{Path, Query};
@@ -7,7 +11,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_LENGTH;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::app::App;
 use super::problem::{Kind, Problem};
@@ -22,6 +27,43 @@ pub struct Segments<T>(pub T);
 #[derive(FromRequestParts)]
 #[from_request(via(Query), rejection(Problem))]
 pub struct Arguments<T>(pub T);
+
+/// A `T` written as a JSON object, and only so.
+///
+/// What serde derives for a struct takes a list of its fields in their order
+/// as well; the contract knows objects only, and whoever sends a list means
+/// something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object<T>(pub T);
+
+impl<T> Deref for Object<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Self)
+    }
+}
+
+/// Takes a map; everything else is refused by what [`Visitor`] does unasked.
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a map")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
 
 /// Reads a whole body of at most `limit` bytes within the request timeout.
 pub async fn read(
@@ -45,22 +87,27 @@ pub async fn read(
     }
 }
 
-/// Parses a JSON body.
+/// Parses a JSON body, which must be an object.
 ///
 /// The first pass is the fast one; only what it refuses is parsed again to
 /// learn the path of the fault.
 pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|_| match fault::<T>(body) {
+    parse(body).map_err(|_| match fault::<T>(body) {
         Some((field, reason)) if !field.is_empty() => Problem::field(field, reason),
         Some((_, reason)) => Problem::invalid(format!("the body {reason}")),
         None => Problem::invalid("the body is not readable"),
     })
 }
 
+/// Parses an object; says nothing of what is wrong: see [`fault`].
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice::<Object<T>>(body).map(|object| object.0)
+}
+
 /// Where and why `body` is not a `T`; the field is empty for the whole.
 pub fn fault<T: DeserializeOwned>(body: &[u8]) -> Option<(String, String)> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let error = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+    let error = match serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) {
         Ok(_) => return reader.end().err().map(|error| syntax(&error)),
         Err(error) => error,
     };
@@ -132,14 +179,14 @@ fn in_json_words(expected: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::fault;
+    use super::{Object, fault};
     use serde::Deserialize;
 
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     #[expect(dead_code, reason = "only its shape matters")]
     struct Outer {
-        inner: Inner,
+        inner: Object<Inner>,
         #[serde(default)]
         level: Option<Level>,
     }
@@ -167,10 +214,16 @@ mod tests {
         let (field, reason) = told(r#"{"inner":{"count":"RSSMRA85T10A562S"}}"#);
         assert_eq!(field, "inner.count");
         assert_eq!(reason, "must be a whole number, not negative");
-        let told_of_list = told(r#"{"inner":[]}"#);
-        assert_eq!(told_of_list, ("inner".to_owned(), "must be an object".to_owned()));
         let (field, _) = told(r#"{"inner":{"count":-1}}"#);
         assert_eq!(field, "inner.count");
+    }
+
+    #[test]
+    fn a_list_is_no_object_however_well_its_items_fit() {
+        let object = "must be an object".to_owned();
+        assert_eq!(told(r#"{"inner":[1]}"#), ("inner".to_owned(), object.clone()));
+        assert_eq!(told(r#"{"inner":[]}"#), ("inner".to_owned(), object.clone()));
+        assert_eq!(told(r#"[{"count":1}]"#), (String::new(), object));
     }
 
     #[test]

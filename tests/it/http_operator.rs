@@ -103,6 +103,31 @@ async fn what_is_wrong_with_a_service_or_key_is_named() {
 }
 
 #[tokio::test]
+async fn a_list_is_not_taken_for_an_object_and_stores_nothing() {
+    let api = kit::api().await;
+    sender(&api, "anagrafe", json!({})).await;
+    let keys = api.running.engine.directory().keys().len();
+    for (method, path, body) in [
+        (Method::POST, "/keys", json!(["x", "admin", null])),
+        (Method::PUT, "/organizations/00000000009", json!(["x"])),
+        (Method::PUT, "/services/x", json!(["x", "00000000001"])),
+    ] {
+        let refused = operate(&api, method, path, body).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{path}");
+        assert_eq!(json_of(refused).await["detail"], json!("the body must be an object"), "{path}");
+    }
+    let directory = api.running.engine.directory();
+    assert_eq!((directory.keys().len(), directory.organizations().len()), (keys, 1));
+    let code = "RSSMRA85T10A562S";
+    let line = json!([code, null, null, null, null, null, null, null, null, null]);
+    let report = json_of(import(&api, line.to_string(), "").await).await;
+    assert_eq!((&report["imported"], &report["refused"]), (&json!(0), &json!(1)));
+    assert_eq!(report["errors"][0]["reason"], json!("the line must be an object"));
+    let code = araldo_actors::domain::fiscal_code::FiscalCode::parse(code).expect("a code");
+    assert!(api.running.engine.citizen(code).await.expect("read").is_none());
+}
+
+#[tokio::test]
 async fn a_bad_line_is_reported_by_number_and_the_rest_goes_on() {
     let api = kit::api().await;
     let lines = "{\"fiscal_code\":\"RSSMRA85T10A562S\"}\r\n\n\

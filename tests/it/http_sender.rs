@@ -67,6 +67,42 @@ async fn the_code_in_the_body_is_as_good_as_in_the_path() {
 }
 
 #[tokio::test]
+async fn a_list_is_not_taken_for_an_object_and_stores_nothing() {
+    let api = kit::api().await;
+    let key = sender(&api, "anagrafe", json!({"max_allowed_payment_amount": 5000})).await;
+    let content = |field: &str, value: Value| {
+        let mut sent = message();
+        sent["content"][field] = value;
+        sent
+    };
+    let text = "La sua carta scade. ".repeat(5);
+    let payee =
+        json!({"amount": 1, "notice_number": "012345678901234567", "payee": ["00000000001"]});
+    let path = format!("/api/v1/messages/{CODE}");
+    for (body, field) in [
+        (json!([3600, message()["content"], null, null, null]), None),
+        (json!({"content": ["Carta d'identità", text, null]}), Some("content")),
+        (
+            content("payment_data", json!([1, "012345678901234567", false])),
+            Some("content.payment_data"),
+        ),
+        (content("payment_data", payee), Some("content.payment_data.payee")),
+        (content("legal_data", json!(["a", false, "b"])), Some("content.legal_data")),
+    ] {
+        let refused = post(&api, &key, &path, &body).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST, "{body}");
+        let problem = json_of(refused).await;
+        assert_eq!(problem["errors"][0]["field"].as_str(), field, "{problem}");
+        let detail = problem["detail"].as_str().unwrap_or_default();
+        assert!(detail.ends_with("must be an object"), "{detail}");
+    }
+    let asked = post(&api, &key, "/api/v1/profiles", &json!([CODE])).await;
+    assert_eq!(asked.status(), StatusCode::BAD_REQUEST);
+    let books = api.running.engine.books().await.expect("read");
+    assert_eq!(books.messages.accepted, 0);
+}
+
+#[tokio::test]
 async fn a_refusal_is_a_problem_without_personal_data() {
     let api = kit::api().await;
     let key = sender(&api, "anagrafe", json!({})).await;

@@ -15,7 +15,7 @@ use araldo_actors::domain::time::Millis;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::http::body;
+use crate::http::body::{self, Object};
 use crate::http::validate::{Faults, must_be};
 
 /// Most devices of a citizen.
@@ -41,12 +41,14 @@ pub struct CitizenLine {
     /// ISTAT code, six digits.
     municipality: Option<String>,
     #[schema(value_type = Option<Vec<Object>>, example = json!([{"lat": 45.46, "lon": 9.19}]))]
-    places: Option<Vec<Place>>,
+    places: Option<Vec<Object<Place>>>,
     birth_year: Option<u16>,
     /// IANA name.
     timezone: Option<String>,
-    quiet_hours: Option<QuietHoursIn>,
-    devices: Option<Vec<DeviceIn>>,
+    #[schema(value_type = Option<QuietHoursIn>)]
+    quiet_hours: Option<Object<QuietHoursIn>>,
+    #[schema(value_type = Option<Vec<DeviceIn>>)]
+    devices: Option<Vec<Object<DeviceIn>>>,
     is_inbox_enabled: Option<bool>,
     is_email_enabled: Option<bool>,
     is_push_enabled: Option<bool>,
@@ -56,7 +58,8 @@ pub struct CitizenLine {
     /// AUTO or MANUAL.
     preferences_mode: Option<Mode>,
     /// By service.
-    preferences: Option<BTreeMap<String, PreferenceIn>>,
+    #[schema(value_type = Option<BTreeMap<String, PreferenceIn>>)]
+    preferences: Option<BTreeMap<String, Object<PreferenceIn>>>,
     /// Of SPECIAL services: ACTIVE, INACTIVE or PENDING.
     #[schema(value_type = Option<BTreeMap<String, String>>)]
     activations: Option<BTreeMap<String, ActivationStatus>>,
@@ -113,7 +116,7 @@ pub struct Read {
 /// # Errors
 /// Why it is refused, in one sentence without any of its values.
 pub fn read(line: &[u8], now: Millis) -> Result<Read, String> {
-    let parsed = serde_json::from_slice::<CitizenLine>(line);
+    let parsed = body::parse::<CitizenLine>(line);
     let line = parsed.map_err(|_| match body::fault::<CitizenLine>(line) {
         Some((field, reason)) if !field.is_empty() => format!("{field} {reason}"),
         // Its only line: the number of the file's line stands beside it.
@@ -144,7 +147,7 @@ impl CitizenLine {
             faults.add("birth_year", "must be 1880 to 2200");
         }
         let timezone = self.timezone.filter(|name| check_timezone(name, faults));
-        let quiet_hours = self.quiet_hours.and_then(|hours| hours.check(faults));
+        let quiet_hours = self.quiet_hours.and_then(|hours| hours.0.check(faults));
         let devices = check_devices(self.devices.unwrap_or_default(), now, faults);
         let preferences = by_service("preferences", self.preferences, faults, |given| {
             ServicePreference { inbox: given.inbox, email: given.email, push: given.push }
@@ -209,7 +212,7 @@ fn check_municipality(code: &str, faults: &mut Faults) -> bool {
     fits
 }
 
-fn check_places(places: Vec<Place>, faults: &mut Faults) -> Vec<Place> {
+fn check_places(places: Vec<Object<Place>>, faults: &mut Faults) -> Vec<Place> {
     if places.len() > MOST_PLACES {
         faults.add("places", format!("must be at most {MOST_PLACES}"));
     }
@@ -218,7 +221,7 @@ fn check_places(places: Vec<Place>, faults: &mut Faults) -> Vec<Place> {
             faults.add(format!("places[{index}]"), "must have lat -90 to 90 and lon -180 to 180");
         }
     }
-    places
+    places.into_iter().map(|place| place.0).collect()
 }
 
 /// Against the time zone database where the system has one, else by form.
@@ -260,12 +263,12 @@ fn minute_of_day(text: &str) -> Option<u16> {
     Some(number(hour, 24)? * 60 + number(minute, 60)?)
 }
 
-fn check_devices(given: Vec<DeviceIn>, now: Millis, faults: &mut Faults) -> Vec<Device> {
+fn check_devices(given: Vec<Object<DeviceIn>>, now: Millis, faults: &mut Faults) -> Vec<Device> {
     if given.len() > MOST_DEVICES {
         faults.add("devices", format!("must be at most {MOST_DEVICES}"));
     }
     let mut devices: Vec<Device> = Vec::with_capacity(given.len().min(MOST_DEVICES));
-    for (index, DeviceIn { platform, token }) in given.into_iter().enumerate() {
+    for (index, Object(DeviceIn { platform, token })) in given.into_iter().enumerate() {
         let fits = (1..=LONGEST_TOKEN).contains(&token.len())
             && token.bytes().all(|b| b.is_ascii_graphic());
         if !fits {

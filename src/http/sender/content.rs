@@ -11,6 +11,7 @@ use araldo_actors::domain::service::Service;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::http::body::Object;
 use crate::http::validate::{Faults, must_be, utc_instant};
 
 /// Largest payment pagoPA takes, in euro cents.
@@ -33,15 +34,20 @@ pub struct ContentIn {
     #[schema(example = "2018-10-13T00:00:00.000Z")]
     pub due_date: Option<String>,
     /// A payment.
-    pub payment_data: Option<PaymentIn>,
+    #[schema(value_type = Option<PaymentIn>)]
+    pub payment_data: Option<Object<PaymentIn>>,
     /// A medical prescription.
-    pub prescription_data: Option<Prescription>,
+    #[schema(value_type = Option<Prescription>)]
+    pub prescription_data: Option<Object<Prescription>>,
     /// A registered mail.
-    pub legal_data: Option<LegalData>,
+    #[schema(value_type = Option<LegalData>)]
+    pub legal_data: Option<Object<LegalData>>,
     /// An EU Covid certificate.
-    pub eu_covid_cert: Option<EuCovidCert>,
+    #[schema(value_type = Option<EuCovidCert>)]
+    pub eu_covid_cert: Option<Object<EuCovidCert>>,
     /// Content kept by the sender.
-    pub third_party_data: Option<ThirdPartyData>,
+    #[schema(value_type = Option<ThirdPartyData>)]
+    pub third_party_data: Option<Object<ThirdPartyData>>,
 }
 
 /// A pagoPA payment.
@@ -58,7 +64,8 @@ pub struct PaymentIn {
     #[serde(default)]
     pub invalid_after_due_date: bool,
     /// Who is paid; the sender's organisation when absent.
-    pub payee: Option<Payee>,
+    #[schema(value_type = Option<Payee>)]
+    pub payee: Option<Object<Payee>>,
 }
 
 /// Who is paid.
@@ -160,12 +167,12 @@ impl ContentIn {
         faults.length("content.subject", &self.subject, 10, 120);
         faults.length("content.markdown", &self.markdown, 80, 10_000);
         let due_date = self.due_date.and_then(|text| instant("content.due_date", &text, faults));
-        let payment = self.payment_data.map(|payment| payment.check(service, faults));
+        let payment = self.payment_data.map(|payment| payment.0.check(service, faults));
         let extra = Extra {
-            prescription_data: self.prescription_data,
-            legal_data: self.legal_data,
-            eu_covid_cert: self.eu_covid_cert,
-            third_party_data: self.third_party_data,
+            prescription_data: self.prescription_data.map(|given| given.0),
+            legal_data: self.legal_data.map(|given| given.0),
+            eu_covid_cert: self.eu_covid_cert.map(|given| given.0),
+            third_party_data: self.third_party_data.map(|given| given.0),
         };
         Content {
             subject: self.subject,

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use super::content::ContentIn;
 use super::permission;
+use crate::http::body::Object;
 use crate::http::problem::Problem;
 use crate::http::validate::{Faults, must_be};
 
@@ -27,9 +28,11 @@ pub struct NewMessage {
     #[schema(minimum = 3_600, maximum = 604_800, default = 3_600)]
     time_to_live: Option<u64>,
     /// What the citizen reads.
-    content: ContentIn,
+    #[schema(value_type = ContentIn)]
+    content: Object<ContentIn>,
     /// A fallback address; accepted from who may name one, and not used.
-    default_addresses: Option<DefaultAddresses>,
+    #[schema(value_type = Option<DefaultAddresses>)]
+    default_addresses: Option<Object<DefaultAddresses>>,
     /// The citizen; only where the path does not name one.
     #[schema(example = "SPNDNL80R13C555X")]
     fiscal_code: Option<String>,
@@ -87,13 +90,13 @@ impl NewMessage {
             Some(FeatureLevelType::Advanced) => FeatureLevel::Advanced,
             Some(FeatureLevelType::Standard) | None => FeatureLevel::Standard,
         };
-        if let Some(DefaultAddresses { email: Some(email) }) = &self.default_addresses
+        if let Some(Object(DefaultAddresses { email: Some(email) })) = &self.default_addresses
             && !email.contains('@')
         {
             faults.add("default_addresses.email", "must be an e-mail address");
         }
         let features = Features::of(&self.content);
-        let content = self.content.check(service, &mut faults);
+        let content = self.content.0.check(service, &mut faults);
         let (Some(recipient), Some(time_to_live)) = (recipient, time_to_live) else {
             return Err(faults.or(()).err().unwrap_or_else(|| Problem::invalid("the body")));
         };

@@ -28,6 +28,18 @@ fn a_line_with_only_the_code_is_a_fresh_profile() {
 }
 
 #[test]
+fn a_list_in_the_place_of_an_object_is_refused_with_its_field() {
+    for (fields, field) in [
+        (r#","places":[[45.46,9.19]]"#, "places[0]"),
+        (r#","quiet_hours":["22:00","07:30"]"#, "quiet_hours"),
+        (r#","devices":[["apns","aa"]]"#, "devices[0]"),
+        (r#","preferences":{"svc":[true,false,true]}"#, "preferences.svc"),
+    ] {
+        assert_eq!(refusal(fields), format!("{field} must be an object"));
+    }
+}
+
+#[test]
 fn every_field_is_taken() {
     let citizen = citizen(
         r#"{"fiscal_code":"RSSMRA85T10A562S","email":"mario@example.it","email_validated":true,
