@@ -66,6 +66,7 @@ impl RouteMetrics {
                 return;
             }
             Answer::RetryDelivery { reason, .. } => ("retry_delivery", *reason),
+            Answer::ProviderFailed { reason, .. } => ("provider_failed", *reason),
             Answer::RetryRoute { reason, .. } => ("retry_route", *reason),
             Answer::RetryElsewhere { reason } => ("retry_elsewhere", *reason),
             Answer::Unknown { reason } => ("unknown", *reason),

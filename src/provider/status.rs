@@ -27,7 +27,7 @@ pub(super) fn by_status(status: u16, retry_after: Option<Duration>) -> Answer {
         425 => Answer::RetryDelivery { after: retry_after, reason: "too_early" },
         429 => Answer::RetryRoute { after: retry_after, reason: "unknown_429" },
         400..=499 => Answer::Fail { failure: Failure::RefusedContent, reason: "unknown_4xx" },
-        500..=599 => Answer::RetryDelivery { after: retry_after, reason: "unknown_5xx" },
+        500..=599 => Answer::ProviderFailed { after: retry_after, reason: "unknown_5xx" },
         _ => Answer::Unknown { reason: "unknown_status" },
     }
 }
@@ -48,7 +48,8 @@ mod tests {
         for status in 100..700 {
             let answer = by_status(status, None);
             assert_eq!(answer == Answer::Accepted, status == 200);
-            let repeated = matches!(answer, Answer::RetryDelivery { .. });
+            let repeated =
+                matches!(answer, Answer::RetryDelivery { .. } | Answer::ProviderFailed { .. });
             assert!(repeated || !(500..600).contains(&status), "{status}");
         }
     }

@@ -8,8 +8,12 @@
     reason = "a test that fails says where by panicking"
 )]
 
+mod cli;
 mod config;
+mod crash;
+mod demo;
 mod engine;
+mod faults;
 mod http_edge;
 mod http_kit;
 mod http_openapi;
@@ -18,6 +22,9 @@ mod http_sender;
 mod provider_apns;
 mod provider_fcm;
 mod provider_support;
+mod sender_contract;
+mod serve;
+mod stage_kit;
 mod store_contract;
 mod store_damage;
 mod store_fixture;

@@ -101,8 +101,10 @@ async fn every_refusal_of_the_simulator_means_what_the_table_says() {
     for reason in ["BadDeviceToken", "DeviceTokenNotForTopic"] {
         expected.push((reason, Answer::DropToken { registered_before: None, reason }));
     }
-    for reason in ["TooManyRequests", "InternalServerError", "ServiceUnavailable"] {
-        expected.push((reason, Answer::RetryDelivery { after, reason }));
+    let reason = "TooManyRequests";
+    expected.push((reason, Answer::RetryDelivery { after, reason }));
+    for reason in ["InternalServerError", "ServiceUnavailable"] {
+        expected.push((reason, Answer::ProviderFailed { after, reason }));
     }
     let reason = "PayloadTooLarge";
     expected.push((reason, Answer::Fail { failure: Failure::RefusedContent, reason }));

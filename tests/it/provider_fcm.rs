@@ -80,11 +80,11 @@ async fn every_refusal_of_the_simulator_means_what_the_table_says() {
             Some(3),
             Answer::RetryRoute { after: seconds(3), reason: "QUOTA_EXCEEDED" },
         ),
-        ("INTERNAL", None, Answer::RetryDelivery { after: seconds(10), reason: "INTERNAL" }),
+        ("INTERNAL", None, Answer::ProviderFailed { after: seconds(10), reason: "INTERNAL" }),
         (
             "UNAVAILABLE",
             Some(3),
-            Answer::RetryDelivery { after: seconds(3), reason: "UNAVAILABLE" },
+            Answer::ProviderFailed { after: seconds(3), reason: "UNAVAILABLE" },
         ),
     ] {
         world.refuse(reason, given);

@@ -244,9 +244,8 @@ impl State {
 const fn signal(answer: &Answer) -> Signal {
     match answer {
         Answer::Accepted | Answer::DropToken { .. } | Answer::Fail { .. } => Signal::Success,
-        Answer::RetryElsewhere { .. } => Signal::Neutral,
-        // One of them is nothing; a run without any success is an outage.
-        Answer::RetryDelivery { .. }
+        Answer::RetryDelivery { .. } | Answer::RetryElsewhere { .. } => Signal::Neutral,
+        Answer::ProviderFailed { .. }
         | Answer::Unknown { .. }
         | Answer::RetryRoute { after: None, .. } => Signal::Failure,
         Answer::RetryRoute { after: Some(wait), .. } => Signal::Pause(*wait),

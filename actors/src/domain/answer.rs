@@ -20,6 +20,14 @@ pub enum Answer {
         /// The provider's word, for metrics.
         reason: Reason,
     },
+    /// The provider failed over this delivery (5xx): try it again later; a run
+    /// of these is an outage.
+    ProviderFailed {
+        /// Earliest wish of the provider.
+        after: Option<Duration>,
+        /// The provider's word, for metrics.
+        reason: Reason,
+    },
     /// Slow the whole route down, then try again.
     RetryRoute {
         /// How long the provider asked to wait.

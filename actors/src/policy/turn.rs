@@ -229,7 +229,9 @@ pub fn react(
     };
     match &answered.answer {
         Answer::Accepted => vec![settle(Outcome::Delivered)],
-        Answer::RetryDelivery { after, .. } | Answer::RetryRoute { after, .. } => again(*after),
+        Answer::RetryDelivery { after, .. }
+        | Answer::ProviderFailed { after, .. }
+        | Answer::RetryRoute { after, .. } => again(*after),
         Answer::Unknown { .. } => again(None),
         Answer::RetryElsewhere { .. } if answered.retries < AT_ONCE => {
             vec![defer(answered, retry, now, now)]

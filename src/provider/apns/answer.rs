@@ -33,6 +33,8 @@ enum Meaning {
     Elsewhere,
     /// This delivery, later.
     Later,
+    /// This delivery, later; the provider failed.
+    Failed,
     /// The whole route, later.
     RouteLater,
 }
@@ -72,8 +74,8 @@ const ROWS: [(u16, &str, Meaning); 33] = [
     // The link fills in how long the provider token must be kept.
     (429, "TooManyProviderTokenUpdates", Meaning::RouteLater),
     (429, "TooManyRequests", Meaning::Later),
-    (500, "InternalServerError", Meaning::Later),
-    (503, "ServiceUnavailable", Meaning::Later),
+    (500, "InternalServerError", Meaning::Failed),
+    (503, "ServiceUnavailable", Meaning::Failed),
     (503, "Shutdown", Meaning::Elsewhere),
 ];
 
@@ -102,6 +104,7 @@ pub fn answer(
         Meaning::Content => Answer::Fail { failure: Failure::RefusedContent, reason },
         Meaning::Elsewhere => Answer::RetryElsewhere { reason },
         Meaning::Later => Answer::RetryDelivery { after: retry_after, reason },
+        Meaning::Failed => Answer::ProviderFailed { after: retry_after, reason },
         Meaning::RouteLater => Answer::RetryRoute { after: retry_after, reason },
     }
 }

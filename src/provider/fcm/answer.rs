@@ -87,7 +87,7 @@ impl<'a> ErrorBody<'a> {
 pub fn answer(status: u16, body: &ErrorBody<'_>, retry_after: Option<Duration>) -> Answer {
     let later = |reason| {
         let after = Some(retry_after.unwrap_or(SHORTEST_RETRY));
-        Answer::RetryDelivery { after, reason }
+        Answer::ProviderFailed { after, reason }
     };
     let quota =
         |reason| Answer::RetryRoute { after: Some(retry_after.unwrap_or(QUOTA_RETRY)), reason };

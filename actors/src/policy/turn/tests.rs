@@ -160,6 +160,7 @@ fn each_answer_has_its_reaction() {
     for (answer, expected) in [
         (Answer::Accepted, settled(Outcome::Delivered)),
         (Answer::RetryDelivery { after: None, reason }, deferred(5_000, true)),
+        (Answer::ProviderFailed { after: None, reason }, deferred(5_000, true)),
         (Answer::RetryDelivery { after: minute, reason }, deferred(62_500, true)),
         (Answer::RetryRoute { after: minute, reason }, deferred(62_500, true)),
         (Answer::Unknown { reason }, deferred(5_000, true)),

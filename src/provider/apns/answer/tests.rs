@@ -80,11 +80,15 @@ fn a_large_payload_ends_its_delivery_alone() {
 }
 
 #[test]
-fn a_busy_device_or_server_is_asked_again_later() {
-    for (status, reason) in
-        [(429, "TooManyRequests"), (500, "InternalServerError"), (503, "ServiceUnavailable")]
-    {
-        assert_eq!(full(status, reason), Answer::RetryDelivery { after: AFTER, reason });
+fn a_busy_device_is_asked_again_later() {
+    let reason = "TooManyRequests";
+    assert_eq!(full(429, reason), Answer::RetryDelivery { after: AFTER, reason });
+}
+
+#[test]
+fn a_failing_server_is_asked_again_later() {
+    for (status, reason) in [(500, "InternalServerError"), (503, "ServiceUnavailable")] {
+        assert_eq!(full(status, reason), Answer::ProviderFailed { after: AFTER, reason });
     }
 }
 
@@ -106,7 +110,7 @@ fn an_unknown_reason_is_judged_by_status() {
     for status in [500, 502, 503, 504, 599] {
         assert_eq!(
             full(status, "NewReason"),
-            Answer::RetryDelivery { after: AFTER, reason: "unknown_5xx" }
+            Answer::ProviderFailed { after: AFTER, reason: "unknown_5xx" }
         );
     }
 }

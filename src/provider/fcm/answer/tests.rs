@@ -123,13 +123,13 @@ fn server_trouble_is_repeated_after_retry_after_or_ten_seconds() {
     let ten = Some(Duration::from_secs(10));
     for (status, reason) in [(500, "INTERNAL"), (503, "UNAVAILABLE")] {
         for (given, after) in [(AFTER, AFTER), (None, ten)] {
-            let expected = Answer::RetryDelivery { after, reason };
+            let expected = Answer::ProviderFailed { after, reason };
             assert_eq!(fcm(status, reason, reason, given), expected);
         }
-        assert_eq!(plain(status, reason), Answer::RetryDelivery { after: ten, reason });
+        assert_eq!(plain(status, reason), Answer::ProviderFailed { after: ten, reason });
     }
     for status in [500, 502, 503, 504, 599] {
-        let expected = Answer::RetryDelivery { after: AFTER, reason: "unknown_5xx" };
+        let expected = Answer::ProviderFailed { after: AFTER, reason: "unknown_5xx" };
         assert_eq!(answer(status, &ErrorBody::read(b"<html>"), AFTER), expected);
     }
 }
