@@ -76,6 +76,7 @@ pub struct ImportReport {
     post,
     path = "/api/operator/v1/citizens",
     tag = "operator",
+    operation_id = "importCitizens",
     security(("OperatorKey" = [])),
     params(ImportQuery),
     request_body(content = CitizenLine, content_type = "application/x-ndjson"),

@@ -109,6 +109,7 @@ fn service(text: &str, app: &App, faults: &mut Faults) -> Option<ServiceId> {
     post,
     path = "/api/operator/v1/keys",
     tag = "operator",
+    operation_id = "createKey",
     security(("OperatorKey" = [])),
     request_body = KeyIn,
     responses(
@@ -153,6 +154,7 @@ pub async fn create(
     get,
     path = "/api/operator/v1/keys",
     tag = "operator",
+    operation_id = "listKeys",
     security(("OperatorKey" = [])),
     params(PageQuery),
     responses((status = 200, description = "A page", body = Page<KeyOut>))
@@ -172,6 +174,7 @@ pub async fn list(
     delete,
     path = "/api/operator/v1/keys/{id}",
     tag = "operator",
+    operation_id = "revokeKey",
     security(("OperatorKey" = [])),
     params(("id" = String, Path, description = "The key's id, not the key")),
     responses(

@@ -46,6 +46,7 @@ impl From<&Organization> for OrganizationOut {
     put,
     path = "/api/operator/v1/organizations/{fiscal_code}",
     tag = "operator",
+    operation_id = "putOrganization",
     security(("OperatorKey" = [])),
     params(("fiscal_code" = String, Path, description = "11 digits")),
     request_body = OrganizationIn,
@@ -90,6 +91,7 @@ pub async fn put(
     get,
     path = "/api/operator/v1/organizations",
     tag = "operator",
+    operation_id = "listOrganizations",
     security(("OperatorKey" = [])),
     params(PageQuery),
     responses((status = 200, description = "A page", body = Page<OrganizationOut>))

@@ -216,6 +216,7 @@ fn service_id(text: &str) -> Result<ServiceId, Problem> {
     put,
     path = "/api/operator/v1/services/{service_id}",
     tag = "operator",
+    operation_id = "putService",
     security(("OperatorKey" = [])),
     params(("service_id" = String, Path, description = "1 to 64 letters, digits, '-' or '_'")),
     request_body = ServiceIn,
@@ -255,6 +256,7 @@ pub async fn put(
     get,
     path = "/api/operator/v1/services/{service_id}",
     tag = "operator",
+    operation_id = "getService",
     security(("OperatorKey" = [])),
     params(("service_id" = String, Path, description = "1 to 64 letters, digits, '-' or '_'")),
     responses(
@@ -278,6 +280,7 @@ pub async fn read(
     get,
     path = "/api/operator/v1/services",
     tag = "operator",
+    operation_id = "listServices",
     security(("OperatorKey" = [])),
     params(PageQuery),
     responses((status = 200, description = "A page", body = Page<ServiceOut>))

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::http::access::Viewer;
 use crate::http::app::App;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, ProblemBody};
 
 /// Where everything stands.
 #[derive(Serialize, ToSchema)]
@@ -82,8 +82,13 @@ struct Unaccounted {
     get,
     path = "/api/operator/v1/status",
     tag = "operator",
+    operation_id = "getStatus",
     security(("OperatorKey" = [])),
-    responses((status = 200, description = "Now", body = Status))
+    responses(
+        (status = 200, description = "Now", body = Status),
+        (status = 503, description = "The store does not answer", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
 )]
 pub async fn read(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Problem> {
     let books = app.read(app.engine().books()).await?;

@@ -15,6 +15,7 @@ use crate::http::body::Arguments;
     get,
     path = "/healthz",
     tag = "system",
+    operation_id = "getHealth",
     responses((status = 200, description = "The process answers", body = String, content_type = "text/plain"))
 )]
 pub async fn alive() -> &'static str {
@@ -27,6 +28,7 @@ pub async fn alive() -> &'static str {
 pub struct ReadyQuery {
     /// `intake`: only whether messages are taken and processed; providers may
     /// be away, messages wait for them. For load balancers.
+    #[param(inline)]
     scope: Option<Scope>,
 }
 
@@ -66,6 +68,7 @@ struct Reason {
     get,
     path = "/readyz",
     tag = "system",
+    operation_id = "getReadiness",
     params(ReadyQuery),
     responses(
         (status = 200, description = "Ready", body = Readiness),

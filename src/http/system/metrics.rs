@@ -14,6 +14,7 @@ use crate::telemetry::metric;
     get,
     path = "/metrics",
     tag = "system",
+    operation_id = "getMetrics",
     responses((status = 200, description = "Prometheus text format 0.0.4", body = String, content_type = "text/plain"))
 )]
 pub async fn render(State(app): State<App>) -> Response {

@@ -9,6 +9,7 @@ use utoipa::openapi::OpenApi as Description;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
+use super::refusal;
 use crate::http::app::App;
 
 /// What the handlers do not say: title, tags, keys.
@@ -50,12 +51,19 @@ pub fn base() -> Description {
     Base::openapi()
 }
 
+/// Adds what holds for handlers in general to what each says of itself.
+pub fn complete(description: &mut Description) {
+    refusal::describe(description);
+}
+
 /// The whole description, as `docs/api/openapi.json` keeps it.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
 pub fn openapi_json() -> serde_json::Result<String> {
-    let mut json = serde_json::to_string_pretty(&crate::http::routes().into_openapi())?;
+    let mut description = crate::http::routes().into_openapi();
+    complete(&mut description);
+    let mut json = serde_json::to_string_pretty(&description)?;
     json.push('\n');
     Ok(json)
 }
