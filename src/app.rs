@@ -52,6 +52,9 @@ pub enum ServeError {
         /// Which file or option, and why.
         error: OptionsError,
     },
+    /// Several things are wrong with the routes: at least one.
+    #[error("{}", lines(.0))]
+    Routes(Vec<ServeError>),
     /// The engine could not start.
     #[error("the engine cannot start: {0}")]
     Engine(#[from] StartError),
@@ -67,6 +70,11 @@ pub enum ServeError {
     /// Signals, standard output or the socket.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+fn lines(errors: &[ServeError]) -> String {
+    let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 /// Threads for reads of the store; more would only hold memory.
@@ -96,7 +104,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let listener =
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
     let store = Arc::new(open_store(&config).await?);
-    let routes = route::all(&config)?;
+    let routes = route::all(&config).map_err(ServeError::Routes)?;
     let ports =
         Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
     let running = pipeline::start(settings::engine(&config), ports, routes).await?;

@@ -52,7 +52,8 @@ pub struct Http {
 /// The API as a service, without a socket.
 pub fn router(http: Http) -> Router {
     let app = App::new(http);
-    let (routes, description) = routes().split_for_parts();
+    let (routes, mut description) = routes().split_for_parts();
+    system::openapi::complete(&mut description);
     let routes = system::openapi::serve_description(routes, &description);
     layer::around(routes, &app).with_state(app)
 }

@@ -1,6 +1,6 @@
 //! From configuration to the engine's routes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use araldo_actors::port::provider::Connector;
 use super::ServeError;
 use crate::config::{Apns, Config, Fcm, Provider, RouteConfig};
 use crate::provider::OptionsError;
-use crate::provider::apns::{ApnsConnector, ApnsOptions};
+use crate::provider::apns::{ApnsConnector, ApnsOptions, TokenSource};
 use crate::provider::fcm::{FcmConnector, FcmOptions};
 use crate::provider::http2::TransportOptions;
 
@@ -26,38 +26,77 @@ const BREAKER: BreakerLimits =
     BreakerLimits { threshold: 20, base: Duration::from_secs(1), max: Duration::from_secs(60) };
 
 /// All configured routes.
-pub(super) fn all(config: &Config) -> Result<Vec<RouteOptions>, ServeError> {
-    config.routes.iter().map(route).collect()
+///
+/// Reads the files they name and writes none.
+///
+/// # Errors
+/// [`ServeError::Route`] of each route that cannot be used.
+pub(super) fn all(config: &Config) -> Result<Vec<RouteOptions>, Vec<ServeError>> {
+    let mut keys = Keys { folder: &config.store.path, sources: Vec::new() };
+    let mut errors = Vec::new();
+    let mut routes = Vec::with_capacity(config.routes.len());
+    for route in &config.routes {
+        match keys.connector(&route.provider) {
+            Ok((platform, connector)) => routes.push(options(route, platform, connector)),
+            Err(error) => errors.push(ServeError::Route { route: route.id.to_string(), error }),
+        }
+    }
+    if errors.is_empty() { Ok(routes) } else { Err(errors) }
 }
 
-fn route(config: &RouteConfig) -> Result<RouteOptions, ServeError> {
-    let (platform, connector) = connector(&config.provider)
-        .map_err(|error| ServeError::Route { route: config.id.to_string(), error })?;
-    Ok(RouteOptions {
+fn options(
+    config: &RouteConfig,
+    platform: Platform,
+    connector: Arc<dyn Connector>,
+) -> RouteOptions {
+    RouteOptions {
         id: config.id.clone(),
         platform,
         connector,
         connections: config.connections,
         retry: RetryPolicy { base: config.retry_base, max: config.retry_max, budget: RETRY_BUDGET },
         breaker: BREAKER,
-    })
+    }
 }
 
-fn connector(provider: &Provider) -> Result<(Platform, Arc<dyn Connector>), OptionsError> {
-    Ok(match provider {
-        Provider::Apns(apns) => (Platform::Apns, Arc::new(apns_connector(apns)?)),
-        Provider::Fcm(fcm) => (Platform::Fcm, Arc::new(fcm_connector(fcm)?)),
-    })
+/// The APNs keys seen so far: Apple wants one provider token of a key, however
+/// many routes send with it.
+struct Keys<'a> {
+    /// Where tokens are kept across restarts.
+    folder: &'a Path,
+    sources: Vec<Arc<TokenSource>>,
 }
 
-fn apns_connector(apns: &Apns) -> Result<ApnsConnector, OptionsError> {
-    ApnsConnector::new(ApnsOptions {
-        transport: transport(&apns.endpoint, apns.ca_file.as_ref()),
-        key_file: apns.key_file.clone(),
-        key_id: apns.key_id.clone(),
-        team_id: apns.team_id.clone(),
-        topic: apns.topic.clone(),
-    })
+impl Keys<'_> {
+    fn connector(
+        &mut self,
+        provider: &Provider,
+    ) -> Result<(Platform, Arc<dyn Connector>), OptionsError> {
+        Ok(match provider {
+            Provider::Apns(apns) => (Platform::Apns, Arc::new(self.apns(apns)?)),
+            Provider::Fcm(fcm) => (Platform::Fcm, Arc::new(fcm_connector(fcm)?)),
+        })
+    }
+
+    fn apns(&mut self, apns: &Apns) -> Result<ApnsConnector, OptionsError> {
+        let options = ApnsOptions {
+            transport: transport(&apns.endpoint, apns.ca_file.as_ref()),
+            key_file: apns.key_file.clone(),
+            key_id: apns.key_id.clone(),
+            team_id: apns.team_id.clone(),
+            topic: apns.topic.clone(),
+            // The configuration takes letters and digits only for a key id.
+            token_file: Some(self.folder.join(format!("apns-{}.jwt", apns.key_id))),
+        };
+        let own = ApnsConnector::token_source(&options)?;
+        let known = self.sources.iter().find(|source| source.is_same_key(&own)).cloned();
+        let tokens = known.unwrap_or_else(|| {
+            let own = Arc::new(own);
+            self.sources.push(Arc::clone(&own));
+            own
+        });
+        ApnsConnector::with_tokens(options, tokens)
+    }
 }
 
 fn fcm_connector(fcm: &Fcm) -> Result<FcmConnector, OptionsError> {

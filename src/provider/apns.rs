@@ -33,6 +33,7 @@ mod answer;
 mod jwt;
 mod payload;
 mod request;
+mod token_file;
 
 /// What an APNs route needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +48,9 @@ pub struct ApnsOptions {
     pub team_id: String,
     /// The app's bundle id.
     pub topic: String,
+    /// Keeps the provider token across restarts; its folder need not exist
+    /// before the first push is sent.
+    pub token_file: Option<PathBuf>,
 }
 
 /// What all links of a route share.
@@ -67,8 +71,20 @@ impl ApnsConnector {
     /// # Errors
     /// [`OptionsError`] naming the option or file that cannot be used.
     pub fn new(options: ApnsOptions) -> Result<Self, OptionsError> {
+        let tokens = Arc::new(Self::token_source(&options)?);
+        Self::with_tokens(options, tokens)
+    }
+
+    /// The provider token of these options' key.
+    ///
+    /// # Errors
+    /// [`OptionsError`] naming the option or file that cannot be used.
+    pub fn token_source(options: &ApnsOptions) -> Result<TokenSource, OptionsError> {
         let tokens = TokenSource::from_file(&options.key_file, &options.key_id, &options.team_id)?;
-        Self::with_tokens(options, Arc::new(tokens))
+        Ok(match &options.token_file {
+            Some(file) => tokens.kept_in(file.clone()),
+            None => tokens,
+        })
     }
 
     /// As [`ApnsConnector::new`], with the provider token of another route of

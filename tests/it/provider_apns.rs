@@ -119,6 +119,28 @@ async fn every_refusal_of_the_simulator_means_what_the_table_says() {
 }
 
 #[tokio::test]
+async fn a_restart_within_20_minutes_goes_on_with_the_provider_token_in_use() {
+    let world = world(|_| {}).await;
+    let mut options = world.apns();
+    options.token_file = Some(world.path("apns.jwt"));
+    // iat counts whole seconds: a token signed in another one is another.
+    for number in 0..3 {
+        let link = ApnsConnector::new(options.clone()).unwrap().connect().await.unwrap();
+        assert_eq!(link.send(&push(Platform::Apns, number)).await, Answer::Accepted);
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+    }
+    // Without the file the simulator refuses what Apple would.
+    options.token_file = None;
+    let link = ApnsConnector::new(options).unwrap().connect().await.unwrap();
+    let answer = link.send(&push(Platform::Apns, 9)).await;
+    let reason = "TooManyProviderTokenUpdates";
+    assert!(
+        matches!(answer, Answer::RetryRoute { reason: told, .. } if told == reason),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_refusal_of_the_connection_retires_it() {
     let world = world(|_| {}).await;
     let connector = connector(&world);

@@ -56,6 +56,7 @@ impl World {
             key_id: account.key_id,
             team_id: account.team_id,
             topic: account.topic,
+            token_file: None,
         }
     }
 

@@ -6,10 +6,12 @@
 //! from the wall clock, because Apple compares `iat` with its own; a clock set
 //! back counts as age too, so that the next token has the right `iat`.
 //!
-//! On a restart a new token is signed; Apple may answer
-//! `TooManyProviderTokenUpdates` if that happens more than once in 20 minutes.
+//! A restart goes on with the token that was in use, when there is a file for
+//! it ([`TokenSource::kept_in`]): otherwise it signs a new one, and Apple may
+//! answer `TooManyProviderTokenUpdates` for up to 20 minutes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
@@ -17,12 +19,15 @@ use hyper::header::HeaderValue;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
+use super::token_file::{Kept, TokenFile};
 use crate::provider::{OptionsError, read_file, unix_seconds};
 
 /// Age at which a token is renewed, seconds.
 const RENEW_AT: u64 = 50 * 60;
 /// Age before which a token must not be renewed, seconds.
 const NOT_BEFORE: u64 = 20 * 60;
+/// The scheme of the `authorization` header, as Apple writes it.
+const SCHEME: &str = "bearer ";
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -36,6 +41,15 @@ pub(super) struct Bearer {
     pub(super) value: HeaderValue,
     issued_at: u64,
     number: u64,
+}
+
+impl Bearer {
+    fn new(token: &str, issued_at: u64, number: u64) -> Result<Self, SignError> {
+        let mut value = HeaderValue::try_from(format!("{SCHEME}{token}"))
+            .map_err(|error| SignError(error.to_string()))?;
+        value.set_sensitive(true);
+        Ok(Self { value, issued_at, number })
+    }
 }
 
 /// What came of Apple's "expired".
@@ -57,6 +71,12 @@ pub struct TokenSource {
     key: EncodingKey,
     header: Header,
     team_id: String,
+    /// Of the key, its id and the team; as secret as the key.
+    identity: [u8; 32],
+    file: Option<TokenFile>,
+    /// Whether the token in use is not in the file yet. It gets there when it
+    /// is first used: one that was never sent needs no keeping.
+    unkept: AtomicBool,
     current: RwLock<Bearer>,
 }
 
@@ -82,16 +102,58 @@ impl TokenSource {
         let first = sign(&key, &header, team_id, unix_seconds(), 0).map_err(|error| {
             OptionsError::file(key_file, format!("is not an EC P-256 private key: {error}"))
         })?;
-        Ok(Self { key, header, team_id: team_id.to_owned(), current: RwLock::new(first) })
+        Ok(Self {
+            key,
+            header,
+            team_id: team_id.to_owned(),
+            identity: identity(&pem, key_id, team_id),
+            file: None,
+            unkept: AtomicBool::new(true),
+            current: RwLock::new(first),
+        })
+    }
+
+    /// Keeps the token in `file` from its first use on, and goes on with the
+    /// one that is there if it is this key's and not to be renewed yet. A file
+    /// that cannot be read or written is named in the log and stops nothing.
+    #[must_use]
+    pub fn kept_in(mut self, file: PathBuf) -> Self {
+        let file = TokenFile::new(file);
+        if let Some(kept) = file.read(&self.identity)
+            && unix_seconds().abs_diff(kept.issued_at) < RENEW_AT
+            && let Ok(bearer) = Bearer::new(&kept.token, kept.issued_at, 0)
+        {
+            self.current = RwLock::new(bearer);
+            self.unkept = AtomicBool::new(false);
+        }
+        self.file = Some(file);
+        self
+    }
+
+    /// Whether both sign with the same key for the same team.
+    #[must_use]
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        self.identity == other.identity
     }
 
     /// The token to send at `now`, renewed when it is old.
     pub(super) fn bearer(&self, now: u64) -> Result<Bearer, SignError> {
         let current = self.current();
         if now.abs_diff(current.issued_at) < RENEW_AT {
+            if self.unkept.load(Ordering::Relaxed) && self.unkept.swap(false, Ordering::Relaxed) {
+                self.keep(&current);
+            }
             return Ok(current);
         }
         self.replace(current.number, now)
+    }
+
+    fn keep(&self, bearer: &Bearer) {
+        let token = bearer.value.to_str().ok().and_then(|value| value.strip_prefix(SCHEME));
+        if let (Some(file), Some(token)) = (&self.file, token) {
+            let kept = Kept { issued_at: bearer.issued_at, token: token.to_owned() };
+            file.write(&self.identity, &kept);
+        }
     }
 
     /// Apple calls `refused` expired.
@@ -122,6 +184,8 @@ impl TokenSource {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.number == number {
             *current = sign(&self.key, &self.header, &self.team_id, now, number + 1)?;
+            self.unkept.store(false, Ordering::Relaxed);
+            self.keep(&current);
             tracing::info!("new APNs provider token");
         }
         Ok(current.clone())
@@ -137,10 +201,16 @@ fn sign(
 ) -> Result<Bearer, SignError> {
     let token = jsonwebtoken::encode(header, &Claims { iss: team_id, iat: now }, key)
         .map_err(|error| SignError(error.to_string()))?;
-    let mut value = HeaderValue::try_from(format!("bearer {token}"))
-        .map_err(|error| SignError(error.to_string()))?;
-    value.set_sensitive(true);
-    Ok(Bearer { value, issued_at: now, number })
+    Bearer::new(&token, now, number)
+}
+
+/// What only the holder of the key can compute, and only for this key, id and
+/// team.
+fn identity(pem: &[u8], key_id: &str, team_id: &str) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new_derive_key("araldo 2026 apns provider token file");
+    // Both ids have ten characters.
+    hasher.update(key_id.as_bytes()).update(team_id.as_bytes()).update(pem);
+    hasher.finalize().into()
 }
 
 #[cfg(test)]
@@ -172,6 +242,34 @@ mod tests {
         let second = source.bearer(issued + 50 * MINUTE).unwrap();
         assert_ne!(second.value, first.value);
         assert_eq!(source.bearer(issued + 51 * MINUTE).unwrap().value, second.value);
+    }
+
+    #[test]
+    fn a_token_that_was_used_is_used_on_after_a_restart_while_it_is_young() {
+        let folder = tempfile::tempdir().unwrap();
+        let (key, kept) = (folder.path().join("AuthKey.p8"), folder.path().join("apns.jwt"));
+        std::fs::write(&key, rcgen_key()).unwrap();
+        let start = |team: &str| {
+            TokenSource::from_file(&key, "ABC123DEFG", team).unwrap().kept_in(kept.clone())
+        };
+        let first = start("DEF123GHIJ");
+        assert!(!kept.exists(), "a token that was not sent needs no keeping");
+        let now = first.current().issued_at;
+        let bearer = first.bearer(now).unwrap();
+        let second = start("DEF123GHIJ");
+        assert!(second.is_same_key(&first));
+        assert_eq!(second.bearer(now).unwrap().value, bearer.value);
+        assert!(second.bearer(now).unwrap().value.is_sensitive());
+        // Another team's is another token.
+        let other = start("XYZ123GHIJ");
+        assert!(!other.is_same_key(&first));
+        assert_ne!(other.bearer(now).unwrap().value, bearer.value);
+        // A renewed one is kept in its place, and an old one is not taken.
+        assert_eq!(second.expired(&bearer, now + 20 * MINUTE).unwrap(), Renewal::Renewed);
+        let renewed = second.current();
+        assert_eq!(start("DEF123GHIJ").current().value, renewed.value);
+        let old = second.bearer(now - 51 * MINUTE).unwrap();
+        assert_ne!(start("DEF123GHIJ").current().value, old.value);
     }
 
     #[test]
