@@ -4,6 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use araldo::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
@@ -255,4 +256,13 @@ fn impossible_options_and_folders_are_refused() {
     std::fs::write(&file, b"").unwrap();
     let error = refusal(&file);
     assert!(matches!(error, OpenError::Folder { .. }), "{error}");
+}
+
+#[test]
+fn the_folder_of_a_new_store_is_for_its_owner_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("outer/store");
+    drop(embedded(&path));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }

@@ -8,8 +8,9 @@
 //! (A table can be *ahead* of the others when the journal lost batches whose
 //! rows that table had already moved to its own files.)
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -133,7 +134,10 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opening, OpenError> {
         return Err(OpenError::PartitionRange(options.partitions));
     }
     let path = options.path.as_path();
-    std::fs::create_dir_all(path).map_err(|error| folder(path, error))?;
+    // What is in it is for the server alone; a folder that is there keeps its
+    // mode.
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| folder(path, error))?;
     let lock = lock(path)?;
     let mark_path = path.join("commit-mark");
     let (mut mark, marked) =
