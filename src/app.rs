@@ -1,7 +1,8 @@
 //! The assembly: the one place that knows every part of the server.
 //!
-//! Start: socket, store, routes, engine, first key, HTTP. Each step can fail
-//! with one sentence and leaves nothing running. End, in the same order from
+//! Start: socket, routes, store, engine, first key, HTTP. Each step can fail
+//! with one sentence and leaves nothing running; the store comes after all
+//! that only reads, so that a wrong configuration makes none. End, in the same order from
 //! the outside in: HTTP finishes open requests, the engine what is in flight,
 //! the store its last group. The engine or the store ending by itself ends
 //! the process with an error: what is durable is safe, and the next start
@@ -9,6 +10,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use araldo_actors::pipeline::{self, Ports, Running, StartError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::Config;
+use crate::config::{Config, RouteConfig};
 use crate::http::{self, Http};
 use crate::provider::OptionsError;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
@@ -72,6 +74,29 @@ pub enum ServeError {
     Io(#[from] io::Error),
 }
 
+impl ServeError {
+    /// Whether another configuration would have started.
+    #[must_use]
+    pub fn is_configuration(&self) -> bool {
+        match self {
+            Self::Route { .. } | Self::Routes(_) => true,
+            Self::Store(error) => {
+                matches!(error, OpenError::Partitions { .. } | OpenError::PartitionRange(_))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Everything that is wrong with the files the routes name, a line each; as
+/// the server's start would find it, and without writing anything.
+#[must_use]
+pub fn faults_of_routes(routes: &[RouteConfig]) -> Vec<String> {
+    // Where tokens are kept says nothing of whether a route can be used.
+    let errors = route::all(routes, Path::new("")).err().unwrap_or_default();
+    errors.iter().map(ToString::to_string).collect()
+}
+
 fn lines(errors: &[ServeError]) -> String {
     let lines: Vec<_> = errors.iter().map(ToString::to_string).collect();
     lines.join("\n")
@@ -103,8 +128,8 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let address = config.http.bind;
     let listener =
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
+    let routes = route::all(&config.routes, &config.store.path).map_err(ServeError::Routes)?;
     let store = Arc::new(open_store(&config).await?);
-    let routes = route::all(&config).map_err(ServeError::Routes)?;
     let ports =
         Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
     let running = pipeline::start(settings::engine(&config), ports, routes).await?;

@@ -72,19 +72,37 @@ pub struct Loaded {
 /// # Errors
 /// Every error found, ordered by where it is.
 pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
-    let mut layers = Layers::of_defaults();
-    if let Some(path) = &sources.file {
-        file::read(path, &mut layers);
-    }
-    environment::read(&sources.environment, &mut layers);
-    environment::read_flags(&sources.flags, &mut layers);
-    let (effective, mut errors) = layers.merge();
+    let (effective, mut errors) = layers(sources).merge();
     let (config, invalid) = reader::read(&effective);
     errors.extend(invalid);
     match config {
         Some(config) if errors.is_empty() => Ok(Loaded { config, effective }),
         _ => Err(ConfigErrors::new(errors)),
     }
+}
+
+fn layers(sources: &Sources) -> Layers {
+    let mut layers = Layers::of_defaults();
+    if let Some(path) = &sources.file {
+        file::read(path, &mut layers);
+    }
+    environment::read(&sources.environment, &mut layers);
+    environment::read_flags(&sources.flags, &mut layers);
+    layers
+}
+
+/// The routes of `sources` that have no error of their own, whatever else is
+/// wrong: to check the files they name besides.
+#[must_use]
+pub fn usable_routes(sources: &Sources) -> Vec<RouteConfig> {
+    let (effective, mut errors) = layers(sources).merge();
+    let (routes, invalid) = reader::read_routes(&effective);
+    errors.extend(invalid);
+    let is_sound = |route: &RouteConfig| {
+        let own = format!("route.{}.", route.id);
+        !errors.iter().any(|error| error.key.starts_with(&own))
+    };
+    routes.into_iter().filter(is_sound).collect()
 }
 
 #[cfg(test)]

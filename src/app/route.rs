@@ -11,7 +11,7 @@ use araldo_actors::policy::breaker::BreakerLimits;
 use araldo_actors::port::provider::Connector;
 
 use super::ServeError;
-use crate::config::{Apns, Config, Fcm, Provider, RouteConfig};
+use crate::config::{Apns, Fcm, Provider, RouteConfig};
 use crate::provider::OptionsError;
 use crate::provider::apns::{ApnsConnector, ApnsOptions, TokenSource};
 use crate::provider::fcm::{FcmConnector, FcmOptions};
@@ -25,17 +25,20 @@ const RETRY_BUDGET: u16 = 100;
 const BREAKER: BreakerLimits =
     BreakerLimits { threshold: 20, base: Duration::from_secs(1), max: Duration::from_secs(60) };
 
-/// All configured routes.
+/// All configured routes; provider tokens will be kept in `folder`.
 ///
-/// Reads the files they name and writes none.
+/// Reads the files the routes name and writes none.
 ///
 /// # Errors
 /// [`ServeError::Route`] of each route that cannot be used.
-pub(super) fn all(config: &Config) -> Result<Vec<RouteOptions>, Vec<ServeError>> {
-    let mut keys = Keys { folder: &config.store.path, sources: Vec::new() };
+pub(super) fn all(
+    configured: &[RouteConfig],
+    folder: &Path,
+) -> Result<Vec<RouteOptions>, Vec<ServeError>> {
+    let mut keys = Keys { folder, sources: Vec::new() };
     let mut errors = Vec::new();
-    let mut routes = Vec::with_capacity(config.routes.len());
-    for route in &config.routes {
+    let mut routes = Vec::with_capacity(configured.len());
+    for route in configured {
         match keys.connector(&route.provider) {
             Ok((platform, connector)) => routes.push(options(route, platform, connector)),
             Err(error) => errors.push(ServeError::Route { route: route.id.to_string(), error }),

@@ -27,9 +27,14 @@ pub struct Global {
 }
 
 impl Global {
+    /// Where the configuration comes from.
+    pub fn sources(&self) -> Sources {
+        Sources::of_process(self.config.clone(), self.set.clone())
+    }
+
     /// Loads the configuration.
     pub fn load(&self) -> Result<Loaded, CliError> {
-        config::load(&Sources::of_process(self.config.clone(), self.set.clone()))
+        config::load(&self.sources())
             .map_err(|errors| CliError::Usage(format!("the configuration is wrong\n{errors}")))
     }
 

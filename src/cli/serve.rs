@@ -17,6 +17,9 @@ impl Serve {
     /// Runs the command.
     pub fn run(self, global: &Global) -> Result<(), CliError> {
         let config = global.load()?.config;
-        crate::app::serve(config).map_err(|error| CliError::Failed(error.to_string()))
+        crate::app::serve(config).map_err(|error| {
+            let text = error.to_string();
+            if error.is_configuration() { CliError::Usage(text) } else { CliError::Failed(text) }
+        })
     }
 }

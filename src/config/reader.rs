@@ -18,7 +18,7 @@ use super::error::{ConfigError, Origin};
 use super::layers::{Effective, Entry};
 use super::types::{
     Config, EngineConfig, HttpConfig, LogConfig, LogFormat, NodeConfig, RetentionConfig,
-    StoreConfig, StoreKind,
+    RouteConfig, StoreConfig, StoreKind,
 };
 use super::{route, schema};
 
@@ -28,6 +28,13 @@ pub fn read(effective: &Effective) -> (Option<Config>, Vec<ConfigError>) {
     let config = read_with(&reader);
     let errors = reader.errors.into_inner();
     (errors.is_empty().then_some(config), errors)
+}
+
+/// The routes alone, beside what is wrong with them.
+pub fn read_routes(effective: &Effective) -> (Vec<RouteConfig>, Vec<ConfigError>) {
+    let reader = Reader::new(effective);
+    let routes = route::read_all(&reader);
+    (routes, reader.errors.into_inner())
 }
 
 /// Builds the configuration out of what `reader` gives.

@@ -58,9 +58,45 @@ fn a_file_that_is_named_and_not_there_is_an_error_and_no_secret_is_shown() {
     let file = file.to_str().expect("text");
     let missing = check_config(&["--config", file], &[]);
     assert_eq!(missing.status.code(), Some(2));
-    assert!(text(&missing.stderr).contains("route.apple.key_file: "));
+    let told = text(&missing.stderr);
+    assert!(
+        told.contains("route.apple: ") && told.contains("AuthKey.p8: cannot be read"),
+        "{told}"
+    );
     fs::write(dir.path().join("AuthKey.p8"), "TOP-SECRET").expect("written");
+    let wrong = check_config(&["--config", file, "--set", "http.bnd=1"], &[]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let told = text(&wrong.stderr);
+    assert!(told.contains("AuthKey.p8: is not an EC P-256 private key"), "{told}");
+    assert!(told.contains("http.bnd: there is no such key"), "besides the rest: {told}");
+    assert!(!told.contains("TOP-SECRET"));
+    let key = araldo_loadtest::simulator::Credentials::generate().expect("a key").apns_key_pem;
+    fs::write(dir.path().join("AuthKey.p8"), &key).expect("written");
     let shown = check_config(&["--config", file], &[]);
     assert!(shown.status.success(), "{}", text(&shown.stderr));
-    assert!(!text(&shown.stdout).contains("TOP-SECRET"));
+    assert!(!text(&shown.stdout).contains(key.lines().nth(1).expect("a line")));
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 2, "nothing is written");
+}
+
+#[test]
+fn a_server_with_a_wrong_key_file_makes_no_store_and_exits_with_2() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("araldo.toml");
+    fs::write(
+        &file,
+        "[http]\nbind = \"127.0.0.1:0\"\n[store]\npath = \"data\"\n\
+         [route.apple]\nkind = \"apns\"\nkey_file = \"AuthKey.p8\"\n\
+         key_id = \"ABC123DEFG\"\nteam_id = \"DEF123GHIJ\"\ntopic = \"it.example.app\"\n",
+    )
+    .expect("written");
+    let refused = Command::new(env!("CARGO_BIN_EXE_araldo"))
+        .arg("serve")
+        .arg("--config")
+        .arg(&file)
+        .env_clear()
+        .output()
+        .expect("the binary runs");
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("route.apple: "));
+    assert!(!dir.path().join("data").exists());
 }
