@@ -19,8 +19,9 @@ use super::error::CliError;
 use super::global::Global;
 use super::output::{self, text_of};
 
-/// Most bytes in a part; the server takes 8 MiB by default.
-const PART: usize = 4 << 20;
+/// Most bytes in a part. The server takes 8 MiB by default; a smaller part is
+/// answered well within its timeout, and lists more of its refused lines.
+const PART: usize = 1 << 20;
 /// Longest line that is sent at all; the server refuses far shorter ones.
 const LONGEST_LINE: usize = 1 << 20;
 /// Most refused lines and warnings kept for the report; all are counted.
@@ -195,6 +196,11 @@ impl Report {
         keep(&mut self.errors, &json!([{"line": line, "reason": reason}]));
     }
 
+    /// Refused lines that are counted and not among the errors.
+    fn not_listed(&self) -> u64 {
+        self.refused.saturating_sub(self.errors.len() as u64)
+    }
+
     fn show(&mut self, as_json: bool) -> Result<(), CliError> {
         self.errors.sort_by_key(|note| note["line"].as_u64());
         if as_json {
@@ -203,6 +209,7 @@ impl Report {
                 "updated": self.updated,
                 "refused": self.refused,
                 "errors": self.errors,
+                "errors_not_listed": self.not_listed(),
                 "warnings": self.warnings,
             }));
         }
@@ -212,6 +219,9 @@ impl Report {
                 let (line, reason) = (text_of(note, "line"), text_of(note, "reason"));
                 writeln!(out, "line {line}: {word}: {reason}")?;
             }
+        }
+        if self.not_listed() > 0 {
+            writeln!(out, "{} more refused lines are not listed", self.not_listed())?;
         }
         let (imported, updated, refused) = (self.imported, self.updated, self.refused);
         writeln!(out, "{imported} imported, {updated} updated, {refused} refused")?;
@@ -226,7 +236,19 @@ fn keep(kept: &mut Vec<Value>, notes: &Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_LINE, Line, read_line};
+    use serde_json::json;
+
+    use super::{LONGEST_LINE, Line, Report, read_line};
+
+    #[test]
+    fn refused_lines_that_are_not_listed_are_counted() {
+        let mut report = Report::default();
+        let note = json!({"line": 1, "reason": "is missing"});
+        report.add(&json!({"refused": 1500, "errors": vec![note; 1000]}));
+        assert_eq!(report.not_listed(), 500);
+        report.refuse(2000, "the line is too long".to_owned());
+        assert_eq!(report.not_listed(), 500);
+    }
 
     #[test]
     fn a_line_that_is_too_long_is_skipped_to_its_end() {

@@ -26,6 +26,8 @@ use crate::telemetry::metric;
 
 /// Citizens stored at a time.
 const BATCH: usize = 1000;
+/// Lines worked on before other requests get their turn on the thread.
+const LINES_A_TURN: usize = 256;
 /// Longest line, in bytes: a thousand preferences fit.
 const LONGEST_LINE: usize = 256 * 1024;
 /// Most errors and most warnings listed in an answer; all are counted.
@@ -106,6 +108,9 @@ pub async fn import(
         import.take(&app, query.first_line.saturating_add(index as u64), line);
         if import.batch.len() >= BATCH {
             import.store(&app).await?;
+        }
+        if index % LINES_A_TURN == LINES_A_TURN - 1 {
+            tokio::task::yield_now().await;
         }
     }
     import.store(&app).await?;
