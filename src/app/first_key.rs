@@ -18,6 +18,14 @@ use crate::http::key;
 /// key that opens nothing, and the next start replaces it.
 pub(super) async fn ensure(engine: &Engine, file: &Path) -> Result<(), ServeError> {
     if engine.directory().keys().iter().any(|key| key.role == Role::Admin) {
+        if !file.exists() {
+            // Only a hash of each key is stored: the file cannot be made anew.
+            tracing::warn!(
+                file = %file.display(),
+                "the file of the admin key is missing and the store has one: commands need an \
+                 admin's key, named with --key-file or put back into this file"
+            );
+        }
         return Ok(());
     }
     let failed = |error: io::Error| ServeError::FirstKey(format!("{}: {error}", file.display()));
