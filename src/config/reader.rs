@@ -123,9 +123,21 @@ impl<'a> Reader<'a> {
         self.effective.get(key)
     }
 
+    /// Where a fault of `key` is to be mended. What a route does not say is
+    /// said where the route is: the defaults are nobody's to edit.
+    fn origin(&self, key: &str) -> Origin {
+        let origin_of = |key: &str| self.effective.get(key).map(|entry| entry.origin.clone());
+        match (origin_of(key), schema::route_key(key)) {
+            (None | Some(Origin::Default), Some((name, _))) => {
+                origin_of(&format!("route.{name}.{}", schema::KIND)).unwrap_or(Origin::Default)
+            }
+            (origin, _) => origin.unwrap_or(Origin::Default),
+        }
+    }
+
     /// Notes that the value of `key` is refused.
     pub fn refuse(&self, key: &str, reason: impl Into<String>) {
-        let origin = self.effective.get(key).map_or(Origin::Default, |entry| entry.origin.clone());
+        let origin = self.origin(key);
         self.errors.borrow_mut().push(ConfigError::new(origin, key, reason));
     }
 
@@ -196,7 +208,7 @@ impl<'a> Reader<'a> {
         }
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let suggestion = schema::nearest(&text, names.iter().copied()).map(str::to_owned);
-        let origin = self.effective.get(key).map_or(Origin::Default, |entry| entry.origin.clone());
+        let origin = self.origin(key);
         let reason = format!("\"{text}\" is none of \"{}\"", names.join("\", \""));
         self.errors.borrow_mut().push(ConfigError::new(origin, key, reason).suggesting(suggestion));
         choices[0].1

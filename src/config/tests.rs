@@ -32,7 +32,7 @@ const APPLE: &str = "[route.apple]\nkind = \"apns\"\nkey_file = \"AuthKey.p8\"\n
 fn the_defaults_alone_are_a_configuration() {
     let loaded = load(&Sources::default()).expect("the defaults are valid");
     assert_eq!(loaded.config.engine.partitions, 64);
-    assert_eq!(loaded.config.http.body_limit, 65_536);
+    assert_eq!(loaded.config.http.body_limit, 131_072);
     assert!(loaded.config.routes.is_empty());
 }
 
@@ -157,8 +157,8 @@ fn a_route_names_what_it_lacks_and_what_its_kind_does_not_have() {
          service_account_file = \"f\"\nendpoint = \"fcm.googleapis.com/v1\"\n",
     );
     for expected in [
-        "route.x.key_file: is missing",
-        "route.x.topic: is missing",
+        "FILE:2: route.x.key_file: is missing",
+        "FILE:2: route.x.topic: is missing",
         "FILE:3: route.x.project_id: a route of kind \"apns\" has no such key",
         "route.y.kind: is missing; use \"apns\" or \"fcm\"",
         "route.z.kind: there is no kind of route \"smtp\"; use \"apns\" or \"fcm\"",

@@ -14,10 +14,17 @@ use subtle::ConstantTimeEq;
 use super::app::App;
 use super::key;
 use super::origin::{self, Peer};
-use super::problem::{Kind, Problem};
+use super::problem::Problem;
 
 /// The header IO's senders put their key in.
 const SUBSCRIPTION_KEY: &str = "ocp-apim-subscription-key";
+
+/// How a sender presents its key, in the words of the gateway IO's senders
+/// know.
+const SENDER: &str =
+    "AzureApiManagementKey realm=\"araldo\", name=\"Ocp-Apim-Subscription-Key\", type=\"header\"";
+/// How an operator presents its key (RFC 6750).
+const OPERATOR: &str = "Bearer realm=\"araldo\"";
 
 /// A sender: the service its key speaks for.
 pub struct Sender(pub Arc<Service>);
@@ -27,9 +34,9 @@ impl FromRequestParts<App> for Sender {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
         let secret = parts.headers.get(SUBSCRIPTION_KEY).ok_or_else(|| {
-            Problem::new(Kind::Unauthorized, "the header Ocp-Apim-Subscription-Key is missing")
+            Problem::unauthorized(SENDER, "the header Ocp-Apim-Subscription-Key is missing")
         })?;
-        let key = find(app, secret.as_bytes())?;
+        let key = find(app, secret.as_bytes(), SENDER)?;
         let (Role::Sender, Some(id)) = (key.role, &key.service) else {
             return Err(Problem::forbidden("this is an operator's key; senders need their own"));
         };
@@ -91,16 +98,16 @@ fn operator(parts: &Parts, app: &App) -> Result<Arc<ApiKey>, Problem> {
             scheme.eq_ignore_ascii_case(b"bearer ").then(|| secret.trim_ascii())
         })
         .ok_or_else(|| {
-            Problem::new(Kind::Unauthorized, "the header Authorization: Bearer <key> is missing")
+            Problem::unauthorized(OPERATOR, "the header Authorization: Bearer <key> is missing")
         })?;
-    find(app, secret)
+    find(app, secret, OPERATOR)
 }
 
-fn find(app: &App, secret: &[u8]) -> Result<Arc<ApiKey>, Problem> {
+fn find(app: &App, secret: &[u8], challenge: &'static str) -> Result<Arc<ApiKey>, Problem> {
     let hash = key::hash(secret);
     app.engine()
         .directory()
         .key(&hash)
         .filter(|key| bool::from(key.hash.ct_eq(&hash)))
-        .ok_or_else(|| Problem::new(Kind::Unauthorized, "nobody has this key"))
+        .ok_or_else(|| Problem::unauthorized(challenge, "nobody has this key"))
 }

@@ -100,6 +100,7 @@ pub struct Problem {
     detail: Cow<'static, str>,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    challenge: Option<&'static str>,
 }
 
 /// The body of an error, RFC 9457.
@@ -126,7 +127,7 @@ pub struct ProblemBody {
 impl Problem {
     /// A problem of `kind`.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None }
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, challenge: None }
     }
 
     /// 400.
@@ -149,6 +150,11 @@ impl Problem {
         reason: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self::fields(vec![FieldError { field: field.into(), reason: reason.into() }])
+    }
+
+    /// 401; `challenge` says how a key is presented (RFC 9110, section 11.6.1).
+    pub fn unauthorized(challenge: &'static str, detail: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..Self::new(Kind::Unauthorized, detail) }
     }
 
     /// 403.
@@ -224,8 +230,8 @@ impl Problem {
             let seconds = wait.as_millis().div_ceil(1000).max(1);
             headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(60)));
         }
-        if self.kind == Kind::Unauthorized {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"araldo\""));
+        if let Some(challenge) = self.challenge {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         headers
     }

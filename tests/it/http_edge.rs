@@ -53,7 +53,7 @@ async fn a_long_body_is_413_whether_its_length_is_declared_or_not() {
     let key = sender(&api, "anagrafe", json!({})).await;
     let path = "/api/v1/messages/RSSMRA85T10A562S";
     let headers = [("Ocp-Apim-Subscription-Key", key.as_str())];
-    let long = " ".repeat(70_000);
+    let long = " ".repeat(140_000);
     let declared = call(&api, Method::POST, path, &headers, long.clone()).await;
     assert_eq!(declared.status(), StatusCode::PAYLOAD_TOO_LARGE);
     let chunks = futures_util::stream::iter([Ok::<_, std::io::Error>(long)]);
