@@ -3,6 +3,9 @@
 //! HTTP/1.1 only: one request at a time per connection is what bounds the
 //! memory of bodies by `max_connections`. TLS is ended by the proxy in front.
 //!
+//! A connection holds its slot while it gets on: headers and bodies must
+//! arrive, and answers be read, within the times of `[http]`.
+//!
 //! Every connection is a task of the set owned by [`serve`]; when it returns,
 //! none is left.
 
@@ -21,10 +24,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use write_timeout::WriteTimeout;
+
 use super::origin::Peer;
 use super::{Http, router};
 use crate::config::HttpConfig;
 use crate::telemetry::metric;
+
+mod write_timeout;
 
 /// Pause after a failed accept: usually the process has no file descriptor
 /// left, and asking again at once would only burn CPU.
@@ -78,6 +85,9 @@ async fn accept(
                 continue;
             }
         };
+        // Answers are written whole: waiting to fill a segment only adds delay.
+        let _ = stream.set_nodelay(true);
+        let stream = WriteTimeout::new(stream, options.request_timeout);
         open(stream, peer, router, &protocol, graceful, connections, slot);
     }
 }
@@ -92,7 +102,7 @@ fn protocol(options: &HttpConfig) -> http1::Builder {
 }
 
 fn open(
-    stream: TcpStream,
+    stream: WriteTimeout<TcpStream>,
     peer: SocketAddr,
     router: &Router,
     protocol: &http1::Builder,
@@ -100,8 +110,6 @@ fn open(
     connections: &mut JoinSet<()>,
     slot: OwnedSemaphorePermit,
 ) {
-    // Answers are written whole: waiting to fill a segment only adds delay.
-    let _ = stream.set_nodelay(true);
     let routes = TowerToHyperService::new(router.clone());
     let service = service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(Peer(peer.ip()));

@@ -134,6 +134,25 @@ async fn a_client_that_never_ends_its_body_gets_408() {
 }
 
 #[tokio::test]
+async fn a_client_that_never_reads_its_answers_loses_its_slot() {
+    let serving = serve(|options| {
+        options.request_timeout = Duration::from_secs(1);
+        options.max_connections = 1;
+    })
+    .await;
+    // More than the buffers of both sockets hold.
+    let request = "GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut deaf = serving.client("").await;
+    let requests = request.repeat(1000);
+    let _ = deaf.write_all(requests.as_bytes()).await;
+    let request = "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let mut second = serving.client(request).await;
+    assert!(read_to_end(&mut second).await.starts_with("HTTP/1.1 200 "));
+    serving.stop().await;
+    drop(deaf);
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_wait_for_their_turn() {
     let serving = serve(|options| options.max_connections = 1).await;
     let first = serving.client("").await;
