@@ -75,25 +75,25 @@ async fn a_store_in_use_by_another_server_is_left_to_it() {
 async fn a_key_that_cannot_be_used_is_named_with_its_route() {
     let house = House::new();
     house.write_routes(&[("AuthKey.p8", "missing.p8")]);
-    house.refuses(1, &["route.apple", "missing.p8", "cannot be read"]).await;
+    house.refuses(2, &["route.apple", "missing.p8", "cannot be read"]).await;
     std::fs::create_dir(house.path("folder.p8")).unwrap();
     house.write_routes(&[("AuthKey.p8", "folder.p8")]);
-    house.refuses(1, &["route.apple", "folder.p8", "cannot be read"]).await;
+    house.refuses(2, &["route.apple", "folder.p8", "cannot be read"]).await;
     std::fs::write(house.path("text.p8"), "no key at all\n").unwrap();
     house.write_routes(&[("AuthKey.p8", "text.p8")]);
-    house.refuses(1, &["route.apple", "text.p8"]).await;
+    house.refuses(2, &["route.apple", "text.p8"]).await;
     std::fs::write(house.path("account.json"), "{\"type\":\"service_account\"}").unwrap();
     house.write_routes(&[("service-account.json", "account.json")]);
-    house.refuses(1, &["route.google", "account.json"]).await;
+    house.refuses(2, &["route.google", "account.json"]).await;
 }
 
 #[tokio::test]
 async fn a_ca_file_that_holds_no_certificate_is_named() {
     let house = House::new();
     house.write_routes(&[("ca.pem", file::APNS_KEY)]);
-    house.refuses(1, &["route.apple", file::APNS_KEY, "no certificate"]).await;
+    house.refuses(2, &["route.apple", file::APNS_KEY, "no certificate"]).await;
     house.write_routes(&[("ca.pem", "missing.pem")]);
-    house.refuses(1, &["route.apple", "missing.pem", "cannot be read"]).await;
+    house.refuses(2, &["route.apple", "missing.pem", "cannot be read"]).await;
 }
 
 #[tokio::test]
@@ -127,7 +127,7 @@ async fn a_store_that_is_not_as_it_was_left_is_refused() {
     assert_eq!(server.signal("TERM").await, Some(0));
     let base = house.base("127.0.0.1:0");
     house.write(&format!("{base}[engine]\npartitions = 32\n"));
-    house.refuses(1, &["64 partitions", "32"]).await;
+    house.refuses(2, &["64 partitions", "32"]).await;
     // Refused without harm.
     house.write(&base);
     let server = Server::start(&house.config()).await;

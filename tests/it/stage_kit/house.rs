@@ -78,9 +78,9 @@ impl House {
         assert_eq!(said.code, Some(code), "{said:?}");
         assert_eq!(said.out, "", "nothing was ready");
         let sentence = said.sentence();
-        // A wrong configuration is one heading and one line an error.
-        let lines = if code == 2 { 2 } else { 1 };
-        assert_eq!(sentence.lines().count(), lines, "{sentence}");
+        // What is wrong with a configuration may stand under a heading.
+        let most = if code == 2 { 2 } else { 1 };
+        assert!((1..=most).contains(&sentence.lines().count()), "{sentence}");
         for part in parts {
             assert!(sentence.contains(part), "no `{part}` in: {sentence}");
         }
