@@ -2,11 +2,11 @@
 //!
 //! Start: socket, routes, store, engine, first key, HTTP. Each step can fail
 //! with one sentence and leaves nothing running; the store comes after all
-//! that only reads, so that a wrong configuration makes none. End, in the same order from
-//! the outside in: HTTP finishes open requests, the engine what is in flight,
-//! the store its last group. The engine or the store ending by itself ends
-//! the process with an error: what is durable is safe, and the next start
-//! takes it up.
+//! that only reads, so that a wrong configuration makes none. End, from the
+//! outside in: HTTP finishes open requests, the engine what is in flight, the
+//! store its last group. The engine or the store ending by itself ends the
+//! process with an error: what is durable is safe, and the next start takes
+//! it up.
 
 use std::io::{self, Write};
 use std::net::SocketAddr;

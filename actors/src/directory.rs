@@ -18,6 +18,17 @@ struct Tables {
     keys: HashMap<[u8; 32], Arc<ApiKey>>,
 }
 
+/// Sizes of the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Organisations.
+    pub organizations: usize,
+    /// Services.
+    pub services: usize,
+    /// Keys.
+    pub keys: usize,
+}
+
 /// The registry in memory, shared by all.
 #[derive(Default)]
 pub struct Directory(RwLock<Tables>);
@@ -65,6 +76,17 @@ impl Directory {
     #[must_use]
     pub fn key(&self, hash: &[u8; 32]) -> Option<Arc<ApiKey>> {
         self.read().keys.get(hash).cloned()
+    }
+
+    /// How many organisations, services and keys there are.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let tables = self.read();
+        Counts {
+            organizations: tables.organizations.len(),
+            services: tables.services.len(),
+            keys: tables.keys.len(),
+        }
     }
 
     /// All organisations, by name.

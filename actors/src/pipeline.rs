@@ -129,18 +129,16 @@ pub async fn start(
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let addresses: Vec<_> =
         contexts.iter().map(|context| (context.id.clone(), context.address.clone())).collect();
-    let push = contexts
-        .into_iter()
-        .map(|context| child(format!("route {}", context.id), || Route, context))
-        .collect();
+    let push = contexts.into_iter().map(route_child).collect();
     let slices = assembly.partitions(&addresses).into_iter().map(partition_child).collect();
     let routes: Vec<_> = addresses.into_iter().map(|(_, address)| address).collect();
     let audience = Audience { partitions: Arc::clone(&assembly.handles), routes: routes.clone() };
+    let broom = assembly.broom();
     let root = assembly.children(vec![
         supervisor_child("push", assembly.children(push)),
         supervisor_child("partitions", assembly.children(slices)),
-        child("ticker", || Ticker, audience),
-        child("sweeper", || Sweeper, assembly.broom()),
+        Child::of("ticker", || Ticker, move |_| audience.clone()),
+        Child::of("sweeper", || Sweeper, move |_| broom.clone()),
     ]);
     let (root, ended) = Actor::spawn(None, Supervisor, root).await?;
     let Assembly { options, ports, board, handles, .. } = assembly;
@@ -219,34 +217,14 @@ impl Assembly {
     }
 }
 
-/// A child that starts each generation from a clone of `arguments`.
-fn child<A>(name: impl Into<String>, actor: fn() -> A, arguments: A::Arguments) -> Child
-where
-    A: Actor,
-    A::Arguments: Clone + Sync,
-{
-    Child::new(
-        name,
-        Box::new(move |_generation, parent| {
-            let arguments = arguments.clone();
-            Box::pin(async move {
-                Ok(Actor::spawn_linked(None, actor(), arguments, parent).await?.0.get_cell())
-            })
-        }),
-    )
-}
-
 fn partition_child(context: Arc<partition::Context>) -> Child {
     let name = format!("partition {}", context.id);
-    Child::new(
-        name,
-        Box::new(move |generation, parent| {
-            let arguments = (Arc::clone(&context), generation);
-            Box::pin(async move {
-                Ok(Actor::spawn_linked(None, Partition, arguments, parent).await?.0.get_cell())
-            })
-        }),
-    )
+    Child::of(name, || Partition, move |generation| (Arc::clone(&context), generation))
+}
+
+fn route_child(context: Arc<route::Context>) -> Child {
+    let name = format!("route {}", context.id);
+    Child::of(name, || Route, move |_| Arc::clone(&context))
 }
 
 /// A supervisor under the root. Its failure is the engine's: it has already

@@ -61,6 +61,21 @@ pub(crate) struct Child {
 }
 
 impl Child {
+    /// A child whose generation `n` is the actor started with `arguments(n)`.
+    pub(crate) fn of<A: Actor>(
+        name: impl Into<String>,
+        actor: fn() -> A,
+        arguments: impl Fn(u64) -> A::Arguments + Send + Sync + 'static,
+    ) -> Self {
+        let start = move |generation, parent| -> BoxFuture<'static, _> {
+            let arguments = arguments(generation);
+            Box::pin(async move {
+                Ok(Actor::spawn_linked(None, actor(), arguments, parent).await?.0.get_cell())
+            })
+        };
+        Self::new(name, Box::new(start))
+    }
+
     pub(crate) fn new(name: impl Into<String>, start: Start) -> Self {
         Self { name: name.into(), start, generation: 0, living: None }
     }

@@ -89,34 +89,34 @@ async fn play(arguments: &Arguments, json: Option<std::fs::File>) -> Result<bool
     );
     options.retry_base_ms = Some(1_000);
     let stage = Stage::start(options).await?;
-    let interrupted = tokio::signal::ctrl_c();
     let played = tokio::select! {
-        report = show(&stage, plan, arguments, json) => report,
-        _ = interrupted => Err("interrupted; everything is taken down".into()),
+        balanced = show(&stage, plan, json) => balanced,
+        _ = tokio::signal::ctrl_c() => Err("interrupted; everything is taken down".into()),
     };
+    // Outside of the play: here Ctrl-C is the end that was asked for.
+    if played.is_ok() && !arguments.exit {
+        stay_up(&stage).await?;
+    }
     let ended = stage.shutdown().await;
     let balanced = played?;
     ended?;
     Ok(balanced)
 }
 
-async fn show(
-    stage: &Stage,
-    plan: Plan,
-    arguments: &Arguments,
-    json: Option<std::fs::File>,
-) -> Result<bool, Failure> {
+async fn show(stage: &Stage, plan: Plan, json: Option<std::fs::File>) -> Result<bool, Failure> {
     let report: Report = play::play(stage, plan).await?;
     if let Some(file) = json {
         serde_json::to_writer_pretty(file, &report)?;
     }
-    let mut out = std::io::stdout();
-    table::write(&mut out, &report)?;
-    if !arguments.exit {
-        writeln!(out, "\nStill up; end with Ctrl-C.")?;
-        table::write_urls(&mut out, stage)?;
-        out.flush()?;
-        tokio::signal::ctrl_c().await?;
-    }
+    table::write(&mut std::io::stdout(), &report)?;
     Ok(report.proof.balanced)
+}
+
+async fn stay_up(stage: &Stage) -> Result<(), Failure> {
+    let mut out = std::io::stdout();
+    writeln!(out, "\nStill up; end with Ctrl-C.")?;
+    table::write_urls(&mut out, stage)?;
+    out.flush()?;
+    tokio::signal::ctrl_c().await?;
+    Ok(())
 }

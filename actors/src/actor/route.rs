@@ -145,23 +145,15 @@ fn connection_child(
 ) -> Child {
     let context = Arc::clone(context);
     let name = format!("connection {index} of route {}", context.id);
-    Child::new(
-        name,
-        Box::new(move |_generation, parent| {
-            let arguments = connection::Arguments {
-                index,
-                route: context.address.clone(),
-                address: address.clone(),
-                id: context.id.clone(),
-                connector: Arc::clone(&context.connector),
-                clock: Arc::clone(&context.clock),
-            };
-            Box::pin(async move {
-                let spawned = Actor::spawn_linked(None, connection::Connection, arguments, parent);
-                Ok(spawned.await?.0.get_cell())
-            })
-        }),
-    )
+    let arguments = move |_| connection::Arguments {
+        index,
+        route: context.address.clone(),
+        address: address.clone(),
+        id: context.id.clone(),
+        connector: Arc::clone(&context.connector),
+        clock: Arc::clone(&context.clock),
+    };
+    Child::of(name, || connection::Connection, arguments)
 }
 
 impl State {

@@ -130,7 +130,7 @@ pub async fn create(
     let given: KeyIn = body::json(&body)?;
     let service = given.check(&app)?;
     let most = app.options().max_keys;
-    if app.engine().directory().keys().len() >= most {
+    if app.engine().directory().counts().keys >= most {
         return Err(Problem::new(
             Kind::LimitReached,
             format!("there are {most} keys, as many as http.max_keys allows"),

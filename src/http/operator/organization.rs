@@ -74,7 +74,7 @@ pub async fn put(
     faults.or(())?;
     let directory = app.engine().directory();
     let most = app.options().max_organizations;
-    if directory.organization(&id).is_none() && directory.organizations().len() >= most {
+    if directory.organization(&id).is_none() && directory.counts().organizations >= most {
         return Err(Problem::new(
             Kind::LimitReached,
             format!("there are {most} organisations, as many as http.max_organizations allows"),

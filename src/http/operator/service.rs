@@ -240,7 +240,7 @@ pub async fn put(
     let service = body::json::<ServiceIn>(&body)?.check(id, &app)?;
     let directory = app.engine().directory();
     let most = app.options().max_services;
-    if directory.service(&service.id).is_none() && directory.services().len() >= most {
+    if directory.service(&service.id).is_none() && directory.counts().services >= most {
         return Err(Problem::new(
             Kind::LimitReached,
             format!("there are {most} services, as many as http.max_services allows"),

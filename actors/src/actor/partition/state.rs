@@ -231,10 +231,10 @@ impl State {
     /// Stores the turns taken so far in one step, then acts on them.
     pub(crate) async fn flush(&mut self) -> Outcomes {
         self.flush_scheduled = false;
-        let mut turns = std::mem::take(&mut self.buffer);
+        let turns = std::mem::take(&mut self.buffer);
         let at = self.now();
         let mut effects = Vec::with_capacity(turns.len());
-        for (_, turn) in &mut turns {
+        for (_, turn) in &turns {
             if let Origin::Arrival { sequence } = turn.origin {
                 self.watermark.complete(sequence);
             }
