@@ -22,8 +22,8 @@ pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layers::Effective;
 pub(crate) use schema::nearest;
 pub use types::{
-    Apns, Config, EngineConfig, Fcm, HttpConfig, LogConfig, LogFormat, NodeConfig, Provider,
-    RetentionConfig, RouteConfig, StoreConfig, StoreKind,
+    Apns, CitizenConfig, Config, EngineConfig, Fcm, HttpConfig, LiveConfig, LogConfig, LogFormat,
+    NodeConfig, Provider, RetentionConfig, RouteConfig, StoreConfig, StoreKind,
 };
 
 use std::path::PathBuf;

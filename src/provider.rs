@@ -17,6 +17,7 @@
 //! rebuilt, and an attempt whose answer was not seen is repeated by the engine
 //! under the same id.
 
+use araldo_actors::port::provider::Answer;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -48,6 +49,9 @@ impl OptionsError {
         Self::new(path.display().to_string(), reason)
     }
 }
+
+/// A mail got onto a push route: a fault of the assembly.
+const NOT_A_PUSH: Answer = Answer::Halt { reason: "the route carries pushes only" };
 
 /// Longest key, certificate or account file read, bytes.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -16,8 +16,8 @@ use crate::actor::sweeper::{Broom, Sweeper};
 use crate::actor::ticker::{Audience, Ticker};
 use crate::board::Board;
 use crate::directory::Directory;
-use crate::domain::citizen::Platform;
 use crate::domain::id::{PartitionId, RouteId};
+use crate::domain::notification::Carrier;
 use crate::engine::{Engine, Inner};
 use crate::message::partition::{PartitionHandle, PartitionMessage};
 use crate::message::route::RouteMessage;
@@ -64,8 +64,8 @@ pub struct Ports {
 pub struct RouteOptions {
     /// Its name.
     pub id: RouteId,
-    /// The platform it carries.
-    pub platform: Platform,
+    /// What it carries.
+    pub carrier: Carrier,
     /// Opens its connections.
     pub connector: Arc<dyn Connector>,
     /// How many.
@@ -157,7 +157,7 @@ pub async fn start(
 
 impl RouteOptions {
     fn entry(&self) -> RouteEntry {
-        RouteEntry { id: self.id.clone(), platform: self.platform, retry: self.retry }
+        RouteEntry { id: self.id.clone(), carrier: self.carrier, retry: self.retry }
     }
 }
 
@@ -174,7 +174,7 @@ impl Assembly {
     fn route(&self, route: RouteOptions) -> Arc<route::Context> {
         Arc::new(route::Context {
             id: route.id,
-            kind: route.platform.as_str(),
+            kind: route.carrier.as_str(),
             connector: route.connector,
             connections: route.connections,
             breaker: route.breaker,

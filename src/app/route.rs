@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::domain::citizen::Platform;
+use araldo_actors::domain::notification::Carrier;
 use araldo_actors::pipeline::RouteOptions;
 use araldo_actors::policy::backoff::RetryPolicy;
 use araldo_actors::policy::breaker::BreakerLimits;
@@ -40,21 +41,17 @@ pub(super) fn all(
     let mut routes = Vec::with_capacity(configured.len());
     for route in configured {
         match keys.connector(&route.provider) {
-            Ok((platform, connector)) => routes.push(options(route, platform, connector)),
+            Ok((carrier, connector)) => routes.push(options(route, carrier, connector)),
             Err(error) => errors.push(ServeError::Route { route: route.id.to_string(), error }),
         }
     }
     if errors.is_empty() { Ok(routes) } else { Err(errors) }
 }
 
-fn options(
-    config: &RouteConfig,
-    platform: Platform,
-    connector: Arc<dyn Connector>,
-) -> RouteOptions {
+fn options(config: &RouteConfig, carrier: Carrier, connector: Arc<dyn Connector>) -> RouteOptions {
     RouteOptions {
         id: config.id.clone(),
-        platform,
+        carrier,
         connector,
         connections: config.connections,
         retry: RetryPolicy { base: config.retry_base, max: config.retry_max, budget: RETRY_BUDGET },
@@ -74,10 +71,10 @@ impl Keys<'_> {
     fn connector(
         &mut self,
         provider: &Provider,
-    ) -> Result<(Platform, Arc<dyn Connector>), OptionsError> {
+    ) -> Result<(Carrier, Arc<dyn Connector>), OptionsError> {
         Ok(match provider {
-            Provider::Apns(apns) => (Platform::Apns, Arc::new(self.apns(apns)?)),
-            Provider::Fcm(fcm) => (Platform::Fcm, Arc::new(fcm_connector(fcm)?)),
+            Provider::Apns(apns) => (Carrier::Push(Platform::Apns), Arc::new(self.apns(apns)?)),
+            Provider::Fcm(fcm) => (Carrier::Push(Platform::Fcm), Arc::new(fcm_connector(fcm)?)),
         })
     }
 

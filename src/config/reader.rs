@@ -17,8 +17,8 @@ use tracing_subscriber::EnvFilter;
 use super::error::{ConfigError, Origin};
 use super::layers::{Effective, Entry};
 use super::types::{
-    Config, EngineConfig, HttpConfig, LogConfig, LogFormat, NodeConfig, RetentionConfig,
-    RouteConfig, StoreConfig, StoreKind,
+    CitizenConfig, Config, EngineConfig, HttpConfig, LiveConfig, LogConfig, LogFormat, NodeConfig,
+    RetentionConfig, RouteConfig, StoreConfig, StoreKind,
 };
 use super::{route, schema};
 
@@ -41,11 +41,16 @@ pub fn read_routes(effective: &Effective) -> (Vec<RouteConfig>, Vec<ConfigError>
 pub fn read_with(reader: &Reader<'_>) -> Config {
     Config {
         http: http(reader),
+        citizen: citizen(reader),
+        live: live(reader),
         store: store(reader),
         node: NodeConfig { id: reader.name("node.id", 64) },
         engine: engine(reader),
         routes: route::read_all(reader),
-        retention: RetentionConfig { claims: reader.hours("retention.claims_hours", 1..=720) },
+        retention: RetentionConfig {
+            claims: reader.hours("retention.claims_hours", 1..=720),
+            deletion_grace: reader.hours("retention.deletion_grace_hours", 0..=2160),
+        },
         log: log(reader),
     }
 }
@@ -64,6 +69,39 @@ fn http(reader: &Reader<'_>) -> HttpConfig {
         max_services: reader.size("http.max_services", 1..=10_000_000),
         max_keys: reader.size("http.max_keys", 1..=10_000_000),
         trusted_proxies: reader.networks("http.trusted_proxies"),
+        public_url: reader.optional_base_address("http.public_url"),
+    }
+}
+
+fn citizen(reader: &Reader<'_>) -> CitizenConfig {
+    let text = |key: &str| Some(reader.text(key)).filter(|text| !text.is_empty());
+    CitizenConfig {
+        issuer: text("citizen.issuer"),
+        audience: text("citizen.audience"),
+        fiscal_code_claim: reader.name("citizen.fiscal_code_claim", 64),
+        jwks_url: text("citizen.jwks_url").inspect(|url| {
+            let known = |uri: hyper::Uri| {
+                matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+            };
+            if !url.parse().is_ok_and(known) {
+                reader.refuse("citizen.jwks_url", "must be an http:// or https:// address");
+            }
+        }),
+        jwks_refresh: reader.seconds("citizen.jwks_refresh_seconds", 1..=86_400),
+        jwks_file: reader.optional_path("citizen.jwks_file"),
+        public_key_file: reader.optional_path("citizen.public_key_file"),
+        development_key_file: reader.optional_path("citizen.development_key_file"),
+        secret_file: reader.optional_path("citizen.secret_file"),
+        validation: reader.hours("citizen.validation_hours", 1..=720),
+    }
+}
+
+fn live(reader: &Reader<'_>) -> LiveConfig {
+    LiveConfig {
+        max_sessions: reader.size("live.max_sessions", 0..=1_000_000),
+        max_sessions_per_citizen: reader.size("live.max_sessions_per_citizen", 1..=1000),
+        keep_alive: reader.seconds("live.keep_alive_seconds", 1..=3600),
+        max_replay: reader.size("live.max_replay", 1..=100_000),
     }
 }
 
@@ -111,6 +149,30 @@ impl<'a> Reader<'a> {
             #[cfg(test)]
             read: RefCell::default(),
         }
+    }
+
+    /// A base address that must be given: scheme, host and port only.
+    pub fn base_address(&self, key: &str) -> String {
+        self.check_base_address(key, self.required(key))
+    }
+
+    /// A base address, if one is given.
+    pub fn optional_base_address(&self, key: &str) -> Option<String> {
+        let text = self.text(key);
+        (!text.is_empty()).then(|| self.check_base_address(key, text))
+    }
+
+    fn check_base_address(&self, key: &str, text: String) -> String {
+        let text = text.trim_end_matches('/');
+        let fits = text.parse::<hyper::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+                && uri.path_and_query().is_none_or(|path| path.as_str() == "/")
+        });
+        if !fits {
+            self.refuse(key, "must be http:// or https:// with a host, and no path");
+        }
+        text.to_owned()
     }
 
     pub fn route_names(&self) -> Vec<&'a str> {

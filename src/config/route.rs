@@ -14,7 +14,7 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
     let key = |key: &str| format!("route.{name}.{key}");
     let provider = match reader.text(&key("kind")).as_str() {
         "apns" => Provider::Apns(Apns {
-            endpoint: endpoint(reader, &key("endpoint")),
+            endpoint: reader.base_address(&key("endpoint")),
             ca_file: reader.optional_path(&key("ca_file")),
             key_file: reader.path(&key("key_file")),
             key_id: ten_characters(reader, &key("key_id")),
@@ -22,7 +22,7 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
             topic: reader.name(&key("topic"), 255),
         }),
         "fcm" => Provider::Fcm(Fcm {
-            endpoint: endpoint(reader, &key("endpoint")),
+            endpoint: reader.base_address(&key("endpoint")),
             ca_file: reader.optional_path(&key("ca_file")),
             project_id: reader.name(&key("project_id"), 128),
             service_account_file: reader.path(&key("service_account_file")),
@@ -43,21 +43,6 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
             None
         }
     }
-}
-
-/// A base address: scheme, host and port only.
-fn endpoint(reader: &Reader<'_>, key: &str) -> String {
-    let text = reader.required(key);
-    let text = text.trim_end_matches('/');
-    let fits = text.parse::<hyper::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            && uri.path_and_query().is_none_or(|path| path.as_str() == "/")
-    });
-    if !fits {
-        reader.refuse(key, "must be http:// or https:// with a host, and no path");
-    }
-    text.to_owned()
 }
 
 /// Identifiers of Apple: ten upper-case letters and digits (Apple, "Establishing

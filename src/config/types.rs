@@ -12,6 +12,10 @@ use ipnet::IpNet;
 pub struct Config {
     /// `[http]`.
     pub http: HttpConfig,
+    /// `[citizen]`.
+    pub citizen: CitizenConfig,
+    /// `[live]`.
+    pub live: LiveConfig,
     /// `[store]`.
     pub store: StoreConfig,
     /// `[node]`.
@@ -53,6 +57,46 @@ pub struct HttpConfig {
     pub max_keys: usize,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Base address of this server for citizens, without a path.
+    pub public_url: Option<String>,
+}
+
+/// `[citizen]`; see `config/default.toml` for the meaning of each key.
+#[derive(Clone, Debug)]
+pub struct CitizenConfig {
+    /// Required `iss`.
+    pub issuer: Option<String>,
+    /// Required `aud`.
+    pub audience: Option<String>,
+    /// The claim with the fiscal code.
+    pub fiscal_code_claim: String,
+    /// Where the issuer publishes its keys.
+    pub jwks_url: Option<String>,
+    /// How often they are asked for.
+    pub jwks_refresh: Duration,
+    /// The issuer's keys in a file.
+    pub jwks_file: Option<PathBuf>,
+    /// One public key, PEM.
+    pub public_key_file: Option<PathBuf>,
+    /// Secret of development tokens.
+    pub development_key_file: Option<PathBuf>,
+    /// This installation's secret.
+    pub secret_file: Option<PathBuf>,
+    /// For a link that confirms an address.
+    pub validation: Duration,
+}
+
+/// `[live]`.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveConfig {
+    /// Sessions on this node.
+    pub max_sessions: usize,
+    /// Sessions of one citizen.
+    pub max_sessions_per_citizen: usize,
+    /// Between signs of life.
+    pub keep_alive: Duration,
+    /// Events told one by one to a returning session.
+    pub max_replay: usize,
 }
 
 /// Kinds of store.
@@ -175,6 +219,8 @@ pub struct Fcm {
 pub struct RetentionConfig {
     /// For claims of an `Idempotency-Key`.
     pub claims: Duration,
+    /// Between a request to be deleted and its execution.
+    pub deletion_grace: Duration,
 }
 
 /// Form of the logs.

@@ -57,15 +57,17 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use araldo_actors::domain::books::Books;
 use araldo_actors::domain::citizen::Citizen;
+use araldo_actors::domain::data_request::Erasure;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
-use araldo_actors::domain::inbox::InboxEntry;
+use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId, RouteId};
+use araldo_actors::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
 use araldo_actors::domain::message::Message;
 use araldo_actors::domain::service::{ApiKey, Organization, Registry, Service};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{
-    Acceptance, Arrival, DueDelivery, IdempotencyClaim, Opened, Step, Store, StoreError, Upsert,
+    Acceptance, Arrival, DueDelivery, Erased, IdempotencyClaim, Opened, Step, Store, StoreError,
+    Swap, Upsert,
 };
 
 mod accept;
@@ -258,12 +260,80 @@ impl Store for EmbeddedStore {
 
     async fn inbox(
         &self,
-        citizen: FiscalCode,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<InboxEntry>, StoreError> {
-        let home = self.home(&citizen);
-        self.read(move |shared| shared.tables.view().inbox(home, &citizen, before, limit)).await
+        _citizen: FiscalCode,
+        _range: InboxRange,
+    ) -> Result<Vec<InboxItem>, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn inbox_item(
+        &self,
+        _citizen: FiscalCode,
+        _message: MessageId,
+    ) -> Result<Option<InboxItem>, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn events(
+        &self,
+        _citizen: FiscalCode,
+        _after: Option<u64>,
+        _limit: usize,
+    ) -> Result<InboxEvents, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn mark(
+        &self,
+        _citizen: FiscalCode,
+        _message: MessageId,
+        _change: MarkChange,
+    ) -> Result<Option<InboxEntry>, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn addressed(
+        &self,
+        _recipient: FiscalCode,
+        _after: Option<MessageId>,
+        _limit: usize,
+    ) -> Result<Vec<(Message, MessageState)>, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn address_owner(&self, _address: AddressId) -> Result<Option<FiscalCode>, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn swap_citizen(
+        &self,
+        _citizen: Citizen,
+        _expected: Option<u64>,
+    ) -> Result<Swap, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn erase(
+        &self,
+        _partition: PartitionId,
+        _epoch: Epoch,
+        _citizen: FiscalCode,
+        _checkpoint: u64,
+        _record: Erasure,
+    ) -> Result<Erased, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn erasures_due(
+        &self,
+        _until: Millis,
+        _limit: usize,
+    ) -> Result<Vec<FiscalCode>, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
+    }
+
+    async fn erasures(&self, _limit: usize) -> Result<Vec<Erasure>, StoreError> {
+        Err(StoreError::Unavailable("not yet".into()))
     }
 
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {

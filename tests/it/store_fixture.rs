@@ -34,7 +34,12 @@ pub fn home(n: u32) -> PartitionId {
 
 /// A device with token number `n`, registered at `at`.
 pub fn device(n: u32, at: u64) -> Device {
-    Device { platform: Platform::Apns, token: format!("token-{n}"), registered_at: Millis(at) }
+    Device {
+        platform: Platform::Apns,
+        token: format!("token-{n}"),
+        registered_at: Millis(at),
+        installation: None,
+    }
 }
 
 /// Person number `n` with one device, registered at 100.

@@ -186,8 +186,8 @@ impl State {
     /// Starts an attempt, unless time or the citizen's choice now forbids it
     /// (promise 3).
     fn start(&mut self, link: &Arc<dyn Link>, mut ticket: Ticket) {
-        let push = match ticket.prepare(self.arguments.clock.now()) {
-            Ok(push) => push,
+        let notification = match ticket.prepare(self.arguments.clock.now()) {
+            Ok(notification) => notification,
             Err(end) => {
                 ticket.end(end);
                 self.finished(Signal::Neutral);
@@ -200,7 +200,7 @@ impl State {
         let number = self.number;
         let myself = self.myself.clone();
         self.tasks.spawn(async move {
-            let sent = AssertUnwindSafe(link.send(&push)).catch_unwind().await;
+            let sent = AssertUnwindSafe(link.send(&notification)).catch_unwind().await;
             let answer = sent.unwrap_or(Answer::Unknown { reason: "panic" });
             // Should this actor be gone, the ticket drops and the delivery is
             // repeated under the same id.

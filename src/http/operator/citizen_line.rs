@@ -149,9 +149,13 @@ impl CitizenLine {
         let timezone = self.timezone.filter(|name| check_timezone(name, faults));
         let quiet_hours = self.quiet_hours.and_then(|hours| hours.0.check(faults));
         let devices = check_devices(self.devices.unwrap_or_default(), now, faults);
-        let preferences = by_service("preferences", self.preferences, faults, |given| {
-            ServicePreference { inbox: given.inbox, email: given.email, push: given.push }
-        });
+        let preferences =
+            by_service("preferences", self.preferences, faults, |given| ServicePreference {
+                inbox: given.inbox,
+                email: given.email,
+                push: given.push,
+                ..ServicePreference::ALL
+            });
         let activations = by_service("activations", self.activations, faults, |status| {
             Activation { status, at: now }
         });
@@ -277,7 +281,7 @@ fn check_devices(given: Vec<Object<DeviceIn>>, now: Millis, faults: &mut Faults)
         } else if devices.iter().any(|known| known.platform == platform && known.token == token) {
             faults.add(format!("devices[{index}]"), "is given twice");
         } else {
-            devices.push(Device { platform, token, registered_at: now });
+            devices.push(Device { platform, token, registered_at: now, installation: None });
         }
     }
     devices

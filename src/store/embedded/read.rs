@@ -9,7 +9,7 @@ use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{MessageId, OrganizationId, PartitionId};
-use araldo_actors::domain::inbox::InboxEntry;
+use araldo_actors::domain::inbox::{InboxEntry, Marks};
 use araldo_actors::domain::message::{Message, MessageStatus};
 use araldo_actors::domain::service::{ApiKey, Organization, Registry};
 use araldo_actors::port::store::{Arrival, StoreError};
@@ -83,9 +83,13 @@ impl View<'_> {
         rows.map(|row| {
             let (at, row) = row?;
             match (key::trailing_number(&at), InboxRow::from_bytes(&row)) {
-                (Some(sequence), Some(InboxRow { message, published_at })) => {
-                    Ok(InboxEntry { sequence, message, published_at })
-                }
+                (Some(sequence), Some(InboxRow { message, published_at })) => Ok(InboxEntry {
+                    sequence,
+                    message,
+                    published_at,
+                    marks: Marks::default(),
+                    marked: 0,
+                }),
                 _ => Err(unreadable(Table::Inbox, || format!("partition {partition}"))),
             }
         })

@@ -6,7 +6,7 @@ use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::id::PartitionId;
 use araldo_actors::domain::service::{ApiKey, Organization, Service};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{StoreError, Upsert};
+use araldo_actors::port::store::{StoreError, Upsert, Written};
 
 use super::group::Group;
 use super::key::{self, Registered};
@@ -59,14 +59,14 @@ impl Group {
             }
             cell.value = citizen;
             cell.changed = true;
-            return Upsert::Updated;
+            return Upsert { written: Written::Updated, address_taken: false };
         }
         citizen.version = 0;
         let counters = self.partition_mut(partition);
         let ordinal = counters.next_ordinal;
         counters.next_ordinal += 1;
         self.add_citizen(partition, ordinal, citizen);
-        Upsert::Inserted
+        Upsert { written: Written::Inserted, address_taken: false }
     }
 
     pub(super) fn put_organization(

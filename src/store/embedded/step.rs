@@ -66,12 +66,14 @@ impl Group {
             | Effect::Quarantined { message, .. }
             | Effect::Settled { message, .. }
             | Effect::Deferred { message, .. } => self.load_state(partition, *message),
-            Effect::DeviceDropped { citizen, .. } => match self.ordinal(citizen)? {
-                Some(ordinal) if self.home(citizen) == partition => {
-                    self.load_citizen(partition, ordinal)
+            Effect::AddressRefused { citizen, .. } | Effect::DeviceDropped { citizen, .. } => {
+                match self.ordinal(citizen)? {
+                    Some(ordinal) if self.home(citizen) == partition => {
+                        self.load_citizen(partition, ordinal)
+                    }
+                    _ => Ok(()),
                 }
-                _ => Ok(()),
-            },
+            }
         }
     }
 
@@ -102,6 +104,7 @@ impl Group {
             Effect::Deferred { message, endpoint, due, retry } => {
                 self.defer(partition, message, endpoint, due, retry, at);
             }
+            Effect::AddressRefused { .. } => {}
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(partition, &citizen, device, registered_before);
             }

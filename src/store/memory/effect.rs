@@ -4,7 +4,7 @@ use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint};
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{DeviceId, MessageId};
-use araldo_actors::domain::inbox::InboxEntry;
+use araldo_actors::domain::inbox::{InboxEntry, Marks};
 use araldo_actors::domain::message::MessageStatus;
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
@@ -31,6 +31,7 @@ impl Partition {
             Effect::Deferred { message, endpoint, due, retry } => {
                 self.defer(message, endpoint, due, retry, at);
             }
+            Effect::AddressRefused { .. } => {}
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(&citizen, device, registered_before);
             }
@@ -56,7 +57,16 @@ impl Partition {
         state.deliveries = deliveries;
         state.published = sequence;
         state.updated_at = at;
-        self.inbox.push((citizen, InboxEntry { sequence, message: id, published_at: at }));
+        self.inbox.push((
+            citizen,
+            InboxEntry {
+                sequence,
+                message: id,
+                published_at: at,
+                marks: Marks::default(),
+                marked: 0,
+            },
+        ));
     }
 
     fn end(&mut self, id: MessageId, status: MessageStatus, at: Millis) {

@@ -191,7 +191,7 @@ impl State {
             // An earlier generation's: this one takes the delivery up again.
             return;
         }
-        let Report { message, endpoint, route, retries, registered_at, end, .. } = report;
+        let Report { message, endpoint, route, retries, target, end, .. } = report;
         let code = message.fiscal_code;
         let key = (message.id, endpoint);
         match end {
@@ -207,14 +207,8 @@ impl State {
             }
             End::Answered(answer) => {
                 let expires_at = message.expires_at();
-                let answered = Answered {
-                    message: message.id,
-                    endpoint,
-                    retries,
-                    expires_at,
-                    registered_at,
-                    answer,
-                };
+                let answered =
+                    Answered { message: message.id, endpoint, retries, expires_at, target, answer };
                 if let Some(active) = self.active.get_mut(&code) {
                     active.give(CitizenMessage::Answered { answered, route });
                 }
@@ -321,6 +315,11 @@ impl State {
             | Effect::Expired { message }
             | Effect::Quarantined { message, .. } => {
                 self.panics.remove(message);
+            }
+            Effect::AddressRefused { address, .. } => {
+                if let Some(active) = self.active.get(&code) {
+                    active.cell.distrust(*address);
+                }
             }
             Effect::DeviceDropped { device, .. } => {
                 if let Some(active) = self.active.get(&code) {
