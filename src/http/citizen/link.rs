@@ -46,7 +46,7 @@ pub async fn ask_unsubscribe(
         Ok((_, service)) => {
             let service = app.engine().directory().service(&service);
             Page::asking(words.unsubscribe, words.unsubscribe_text, words.unsubscribe_button)
-                .about(service.as_deref().map(Service::clone))
+                .about(service.as_deref().cloned())
                 .answer(&words, StatusCode::OK)
         }
         Err(error) => refused(&words, error),
@@ -96,7 +96,7 @@ pub async fn unsubscribe(
         // Whoever is not registered gets no mail.
         Ok(_) | Err(ChangeError::Refused(Nobody)) => {
             Ok(Page::saying(words.unsubscribed, words.unsubscribed_text)
-                .about(service.as_deref().map(Service::clone))
+                .about(service.as_deref().cloned())
                 .answer(&words, StatusCode::OK))
         }
         Err(error) => Err(of_store(&app, error)),
