@@ -10,7 +10,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::config::{CitizenConfig, Config, RouteConfig};
 use crate::http::citizen::issuer::{Issuer, KeyFault};
 use crate::http::{self, Http};
 use crate::provider::OptionsError;
+use crate::secret::Secret;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::system::{SystemClock, SystemRng};
 use crate::telemetry::{self, Metrics, TelemetryError};
@@ -62,13 +63,11 @@ pub enum ServeError {
     /// Keys of the citizens' issuer cannot be used: at least one.
     #[error("{}", key_lines(.0))]
     Issuer(Vec<KeyFault>),
-    /// The installation's secret cannot be read or made.
-    #[error("{place}: {file}: {error}")]
+    /// This installation's secret cannot be read or made.
+    #[error("citizen.secret_file: {file}: {error}", file = .file.display())]
     Secret {
-        /// The key of the configuration.
-        place: &'static str,
-        /// The file.
-        file: String,
+        /// As configured, or in the store's directory.
+        file: PathBuf,
         /// What the system said, or what is wrong with it.
         error: io::Error,
     },
@@ -163,7 +162,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let routes = route::all(&config.routes, &config.store.path).map_err(ServeError::Routes)?;
     let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
     let store = Arc::new(open_store(&config).await?);
-    let secret = citizen::secret(&config)?;
+    let secret = secret(&config)?;
     let ports =
         Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
@@ -179,6 +178,19 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     // The last owner: its drop waits for the writer thread.
     let closed = tokio::task::spawn_blocking(move || drop(store)).await;
     served.and(closed.map_err(io::Error::other).map_err(ServeError::Io))
+}
+
+/// This installation's secret. Only in the store's own directory, which is
+/// there by now, is it made: several nodes share the file that is configured.
+fn secret(config: &Config) -> Result<Secret, ServeError> {
+    let (file, secret) = if let Some(file) = &config.citizen.secret_file {
+        (file.clone(), std::fs::metadata(file).and_then(|_| Secret::load_or_create(file)))
+    } else {
+        let file = config.store.path.join("secret.key");
+        let secret = Secret::load_or_create(&file);
+        (file, secret)
+    };
+    secret.map_err(|error| ServeError::Secret { file, error })
 }
 
 async fn open_store(config: &Config) -> Result<EmbeddedStore, ServeError> {
