@@ -1,6 +1,6 @@
 //! The assembly: the one place that knows every part of the server.
 //!
-//! Start: socket, routes, store, engine, first key, HTTP. Each step can fail
+//! Start: socket, routes, store, secret, engine, first key, post office, HTTP. Each step can fail
 //! with one sentence and leaves nothing running; the store comes after all
 //! that only reads, so that a wrong configuration makes none. End, from the
 //! outside in: HTTP finishes open requests, the engine what is in flight, the
@@ -10,7 +10,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +20,18 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::{Config, RouteConfig};
 use crate::http::{self, Http};
+use crate::post;
 use crate::provider::OptionsError;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::system::{SystemClock, SystemRng};
 use crate::telemetry::{self, Metrics, TelemetryError};
 
 mod first_key;
+mod links;
 mod route;
 mod settings;
+
+use route::Routes;
 
 /// How long what is in flight gets to finish at the end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -57,6 +61,14 @@ pub enum ServeError {
     /// Several things are wrong with the routes: at least one.
     #[error("{}", lines(.0))]
     Routes(Vec<ServeError>),
+    /// This installation's secret cannot be read or made.
+    #[error("{}: {error}", file.display())]
+    Secret {
+        /// Where it is.
+        file: PathBuf,
+        /// What the system said, or what is wrong with it.
+        error: io::Error,
+    },
     /// The engine could not start.
     #[error("the engine cannot start: {0}")]
     Engine(#[from] StartError),
@@ -93,7 +105,8 @@ impl ServeError {
 #[must_use]
 pub fn faults_of_routes(routes: &[RouteConfig]) -> Vec<String> {
     // Where tokens are kept says nothing of whether a route can be used.
-    let errors = route::all(routes, Path::new("")).err().unwrap_or_default();
+    let links = links::placeholder();
+    let errors = route::all(routes, Path::new(""), &links).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 
@@ -128,13 +141,21 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let address = config.http.bind;
     let listener =
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
-    let routes = route::all(&config.routes, &config.store.path).map_err(ServeError::Routes)?;
+    // Read first: a route that cannot be used makes no store and no secret.
+    route::all(&config.routes, &config.store.path, &links::placeholder())
+        .map_err(ServeError::Routes)?;
     let store = Arc::new(open_store(&config).await?);
+    let secret = links::secret(&config)?;
+    let links = links::links(&config, &secret, listener.local_addr()?);
+    let Routes { routes, relay } =
+        route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
     let ports =
         Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
     let running = pipeline::start(settings::engine(&config), ports, routes).await?;
     first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
+    let (_post, office) = post::open(relay);
     let served = run(config, listener, &store, running, metrics).await;
+    office.close().await;
     // The last owner: its drop waits for the writer thread.
     let closed = tokio::task::spawn_blocking(move || drop(store)).await;
     served.and(closed.map_err(io::Error::other).map_err(ServeError::Io))
