@@ -6,7 +6,6 @@
 //! permission; its token is in no log and in no page.
 
 use araldo_actors::domain::preference::ServicePreference;
-use araldo_actors::domain::service::Service;
 use araldo_actors::engine::ChangeError;
 use araldo_actors::policy::routing;
 use axum::extract::{Request, State};
