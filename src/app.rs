@@ -169,6 +169,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     route::all(&config.routes, &config.store.path, &links::placeholder())
         .map_err(ServeError::Routes)?;
     let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
+    config.citizen.secret_file.as_deref().map(links::shared_secret).transpose()?;
     let store = Arc::new(open_store(&config).await?);
     let secret = links::secret(&config)?;
     let links = links::links(&config, &secret, listener.local_addr()?);

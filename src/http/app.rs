@@ -22,7 +22,7 @@ use crate::config::HttpConfig;
 
 /// Calls of one citizen at once, and the time in which one more is allowed: a
 /// page that loads makes a few dozen.
-const CALLS: (u32, Duration) = (300, Duration::from_millis(20));
+const CALLS: (u32, Duration) = (300, Duration::from_millis(100));
 /// The same for the mails one citizen causes, which may go to anybody.
 const MAILS: (u32, Duration) = (5, Duration::from_secs(60));
 

@@ -17,6 +17,7 @@ mod engine;
 mod faults;
 mod http_citizen;
 mod http_citizen_catalogue;
+mod http_citizen_command;
 mod http_citizen_data;
 mod http_citizen_kit;
 mod http_citizen_link;

@@ -18,8 +18,9 @@ use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::inbox::{InboxChange, InboxEvent, InboxEvents};
 use araldo_actors::live::{LiveRefused, LiveSession};
 use axum::extract::State;
+use axum::response::IntoResponse;
 use axum::response::sse::{Event, KeepAlive, Sse};
-use futures_util::Stream;
+use futures_util::StreamExt;
 use futures_util::stream::unfold;
 use hyper::HeaderMap;
 use serde::Deserialize;
@@ -40,6 +41,10 @@ const CHUNK: usize = 32;
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 /// What a client is told to wait where there are too many sessions.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// Asks a proxy in front to pass each event on at once (nginx, and others who
+/// follow it).
+const NO_BUFFERING: [(&str, &str); 1] = [("x-accel-buffering", "no")];
 
 /// Where to go on.
 #[derive(Deserialize, IntoParams)]
@@ -79,7 +84,7 @@ pub async fn open(
     session: Session,
     Arguments(query): Arguments<LiveQuery>,
     headers: HeaderMap,
-) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let last = match headers.get("last-event-id") {
         Some(value) => Some(value.to_str().unwrap_or_default().to_owned()),
         None => query.last_event_id,
@@ -107,9 +112,9 @@ pub async fn open(
     let keep_alive = KeepAlive::new().interval(reader.app.citizens().live.keep_alive);
     let events = unfold(reader, async |mut reader| {
         let event = reader.next().await?;
-        Some((Ok(event), reader))
+        Some((event, reader))
     });
-    Ok(Sse::new(events).keep_alive(keep_alive))
+    Ok((NO_BUFFERING, Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive)))
 }
 
 fn refused(refused: LiveRefused) -> Problem {

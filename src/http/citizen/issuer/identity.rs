@@ -66,16 +66,16 @@ impl Rules {
         let code = code.strip_prefix(PREFIX).unwrap_or(code);
         let fiscal_code = FiscalCode::parse(code)
             .map_err(|_| "the fiscal code of the token does not have its form")?;
-        let name = |of: &[&str]| {
-            let found = of.iter().find_map(|claim| text(claims, claim)).unwrap_or_default();
+        let name = |claim: &str| {
+            let found = text(claims, claim).unwrap_or_default();
             found.chars().take(LONGEST_NAME).collect::<String>()
         };
         let birth = text(claims, "birthdate").or_else(|| text(claims, "date_of_birth"));
         let email = text(claims, "email").filter(|email| validate::is_email(email));
         Ok(Identity {
             fiscal_code,
-            given_name: name(&["given_name", "name"]),
-            family_name: name(&["family_name"]),
+            given_name: name("given_name"),
+            family_name: name("family_name"),
             date_of_birth: birth.filter(|day| day.parse::<Date>().is_ok()).map(str::to_owned),
             email: email.map(str::to_owned),
             issued_at,

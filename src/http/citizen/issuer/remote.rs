@@ -5,6 +5,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use hyper::Uri;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -103,8 +104,11 @@ impl Remote {
             Err(reason) => {
                 metric::issuer_keys("failed").increment(1);
                 let kept = self.keys().len();
+                // The host only: an address may hold more than that.
+                let uri = self.url.parse::<Uri>();
+                let host = uri.as_ref().ok().and_then(Uri::host).unwrap_or_default();
                 tracing::warn!(
-                    url = %self.url, %reason, kept,
+                    host, %reason, kept,
                     "the keys of the citizens' issuer cannot be fetched; those there are stay"
                 );
             }
