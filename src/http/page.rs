@@ -69,6 +69,7 @@ const FILES: &[File] = &[
     file!("markdown.js", SCRIPT),
     file!("say.js", SCRIPT),
     file!("session.js", SCRIPT),
+    file!("view_activation.js", SCRIPT),
     file!("view_data.js", SCRIPT),
     file!("view_devices.js", SCRIPT),
     file!("view_inbox.js", SCRIPT),

@@ -3,12 +3,6 @@
 
 import * as api from './api.js';
 
-/** What a change sends along unchanged; the API takes the profile as a whole. */
-const WRITABLE = [
-  'email', 'preferred_languages', 'is_inbox_enabled', 'is_webhook_enabled', 'is_email_enabled',
-  'accepted_tos_version', 'reminder_status', 'last_app_version', 'push_notifications_content_type',
-  'service_preferences_settings', 'version',
-];
 let current = null;
 
 /** Reads the profile. */
@@ -26,15 +20,11 @@ export const known = () => current;
 /** Forgets whose profile it was. */
 export const forget = () => { current = null; };
 
-/** Changes some fields; throws the API's refusal, after a 409 with the profile read anew. */
+/** Changes some fields, the others stay; throws the API's refusal, after a 409 with the profile read anew. */
 export async function change(fields) {
-  const now = await profile();
-  const body = {};
-  for (const name of WRITABLE) {
-    if (now[name] !== undefined && now[name] !== null) body[name] = now[name];
-  }
+  const { version } = await profile();
   try {
-    current = await api.changeProfile({ ...body, ...fields });
+    current = await api.changeProfile({ ...fields, version });
     return current;
   } catch (error) {
     if (error.status === 409) await load();

@@ -5,8 +5,9 @@ import { end, token } from './session.js';
 const MESSAGES = '/api/communication/v1/messages';
 const IDENTITY = '/api/identity/v1';
 const CITIZEN = '/api/citizen/v1';
-/** Milliseconds after which a request is given up. */
+/** Milliseconds after which a request is given up; a copy of everything may take its time. */
 const PATIENCE = 30_000;
+const LONG_PATIENCE = 600_000;
 
 /** A refusal, or no answer at all (status 0). */
 export class ApiError extends Error {
@@ -35,9 +36,9 @@ export async function refusal(response) {
   return new ApiError(response.status, body ?? {}, Number.isFinite(wait) ? wait : null);
 }
 
-async function call(method, path, { body, signal, as = 'json', ended = 'expired' } = {}) {
+async function call(method, path, { body, signal, as = 'json' } = {}) {
   const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(), PATIENCE);
+  const timer = setTimeout(() => stop.abort(), as === 'blob' ? LONG_PATIENCE : PATIENCE);
   const passOn = () => stop.abort();
   signal?.addEventListener('abort', passOn);
   try {
@@ -49,7 +50,7 @@ async function call(method, path, { body, signal, as = 'json', ended = 'expired'
     });
     if (response.ok) return await read(response, as);
     const error = await refusal(response);
-    if (error.status === 401) end(ended);
+    if (error.status === 401) end('expired');
     throw error;
   } catch (error) {
     if (error instanceof ApiError || signal?.aborted) throw error;
@@ -83,14 +84,13 @@ export const markRead = (id) =>
 export const archive = (id, archived) =>
   call('PUT', `${MESSAGES}/${part(id)}/status`, { body: { change_type: 'archiving', is_archived: archived } });
 
-/** `ended` is what the sign-in page says if the session turns out to be over. */
-export const profile = (signal, ended) => call('GET', `${IDENTITY}/profile`, { signal, ended });
+export const profile = (signal) => call('GET', `${IDENTITY}/profile`, { signal });
 export const changeProfile = (body) => call('POST', `${IDENTITY}/profile`, { body });
 export const validateEmail = () => call('POST', `${IDENTITY}/email-validation-process`);
 
 /** Services with the citizen's switches; `after` is the `next` of the page above. */
 export const preferences = (words, after, signal) =>
-  call('GET', `${CITIZEN}/preferences?${query({ q: words, after, limit: 50 })}`, { signal });
+  call('GET', `${CITIZEN}/preferences?${query({ search: words, after, limit: 50 })}`, { signal });
 export const changePreference = (service, body) =>
   call('POST', `${IDENTITY}/services/${part(service)}/preferences`, { body });
 

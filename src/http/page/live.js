@@ -3,7 +3,7 @@
 
 import { authorization, LIVE, refusal } from './api.js';
 import { EventReader, pause } from './events.js';
-import { end, token } from './session.js';
+import { end } from './session.js';
 
 /** Milliseconds of silence after which a connection counts as dead; the server speaks every 20 s. */
 const SILENCE = 65_000;
@@ -82,7 +82,7 @@ export class Live {
   }
 
   #refused(error) {
-    if ([401, 404, 410].includes(error.status) && token() !== null) end('expired');
+    if (error.status === 401) end('expired');
     return error.retryAfter ?? 0;
   }
 

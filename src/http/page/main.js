@@ -4,8 +4,9 @@ import * as account from './account.js';
 import { fill, h, icon, unseen } from './dom.js';
 import * as inbox from './inbox.js';
 import { choose, language, start, t } from './language.js';
-import { announce, empty, heading, note } from './say.js';
+import { announce, empty, fail, heading, note } from './say.js';
 import { end, onEnd, takeFromAddress, token } from './session.js';
+import { activation } from './view_activation.js';
 import { dataView } from './view_data.js';
 import { devicesView } from './view_devices.js';
 import { folderView, searchView } from './view_inbox.js';
@@ -88,6 +89,7 @@ function paint({ focus = false } = {}) {
   open = new AbortController();
   const { signal } = open;
   if (token() === null) return paintSignIn(focus);
+  if (account.known()?.has_profile === false) return paintActivation(focus);
   const { view, argument, query } = place();
   const around = menu(view);
   const main = h('main', { id: 'main', tabindex: '-1' });
@@ -102,6 +104,13 @@ function paint({ focus = false } = {}) {
   if (!focus) return;
   scrollTo(0, 0);
   (main.querySelector('h1') ?? main).focus({ preventScroll: true });
+}
+
+/** Somebody without a profile: there is nothing to show before there is one. */
+function paintActivation(focus) {
+  document.title = `${t('activation.title')} · ${t('app.name')}`;
+  fill(page, skip(), top(true), activation(enter));
+  if (focus) page.querySelector('h1').focus();
 }
 
 function paintSignIn(focus) {
@@ -119,6 +128,7 @@ function enter() {
 
 /** What runs while somebody is signed in. */
 function begin() {
+  if (account.known()?.has_profile === false) return;
   inbox.start();
   if (place().view === 'inbox') return;
   inbox.refresh(false).catch(() => {
@@ -152,5 +162,8 @@ addEventListener('hashchange', () => {
 
 start();
 takeFromAddress();
-if (token() !== null) begin();
 paint();
+if (token() !== null) {
+  begin();
+  account.load().then(({ has_profile: has }) => has === false && paint({ focus: true }), fail);
+}

@@ -38,6 +38,7 @@ export function explain(error) {
   let name = status === 0 ? 'offline' : String(status);
   if (status !== 0 && !known.includes(status)) name = status >= 500 ? '503' : '400';
   if (error.status === undefined) name = '500';
+  if (error.type?.endsWith(':limit-reached')) name = 'limit';
   const wait = error.retryAfter ? ` ${t('error.wait', { seconds: error.retryAfter })}` : '';
   // Names of refused fields are the API's own and help whoever is asked for help.
   const fields = (error.errors ?? []).map((field) => `${field.field}: ${field.reason}`).join('; ');

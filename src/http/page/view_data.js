@@ -1,11 +1,12 @@
 // The citizen's data: a copy of it, and its end.
 
+import * as account from './account.js';
 import * as api from './api.js';
 import { button, fill, h, icon, keep } from './dom.js';
 import { longTime } from './format.js';
 import { t } from './language.js';
 import { ask, fail, heading, note, show } from './say.js';
-import { end, token } from './session.js';
+import { end } from './session.js';
 
 /** Milliseconds between looks at a request that is about to be carried out. */
 const LOOK = 3_000;
@@ -31,16 +32,12 @@ async function deletion(signal) {
   }
 }
 
-/** Whether the account is there; if it is not, the session ends with these words. */
+/** Whether the account is there; if it is not, the session ends. */
 async function stillThere(signal) {
-  try {
-    await api.profile(signal, 'deleted');
-    return true;
-  } catch (error) {
-    if ([404, 410].includes(error.status)) end('deleted');
-    if ([401, 404, 410].includes(error.status) || token() === null) return false;
-    throw error;
-  }
+  const profile = await account.load(signal);
+  if (profile.has_profile !== false) return true;
+  end('deleted');
+  return false;
 }
 
 async function askDeletion(again) {
@@ -67,10 +64,11 @@ async function takeBack(again) {
 }
 
 function state(request, again) {
-  const asked = request && longTime(new Date(request.created_at));
   if (request?.status === 'PENDING') {
+    const date = longTime(new Date(request.created_at));
+    const due = request.due_at ? t('data.pendingDue', { due: longTime(new Date(request.due_at)) }) : '';
     return [h('div', { class: 'banner attention' }, icon('alert'),
-      h('span', null, h('strong', null, t('data.pending')), h('br'), t('data.pendingText', { date: asked }))),
+      h('span', null, h('strong', null, t('data.pending')), h('br'), `${t('data.pendingText', { date })} ${due}`)),
     button(t('data.takeBack'), () => takeBack(again), { kind: 'primary', id: 'take-back', picture: 'restore' })];
   }
   if (request?.status === 'WIP') return h('p', { class: 'banner attention', role: 'status' }, icon('alert'), h('span', null, t('data.working')));

@@ -21,6 +21,9 @@ export async function move(id, archived) {
   }
 }
 
+/** Calls that one look into a long inbox may take. */
+const MOST_CALLS = 5;
+
 const chip = (picture, text, kind = '') => h('span', { class: `chip ${kind}` }, icon(picture), text);
 
 function row(one, isNew) {
@@ -67,15 +70,18 @@ function renew(list, items, newId) {
   next?.querySelector('a').focus();
 }
 
+/** Words where there is room, a picture on phones. */
+export const searchButton = () => h('button', { type: 'submit', class: 'button secondary go' }, icon('search'), h('span', null, t('inbox.searchButton')));
+
 function searchForm(words) {
-  const field = h('input', { type: 'search', id: 'words', name: 'words', value: words ?? '', maxlength: '200', autocomplete: 'off', placeholder: t('inbox.search') });
+  const field = h('input', { type: 'search', id: 'words', name: 'words', value: words ?? '', maxlength: '100', autocomplete: 'off', placeholder: t('inbox.search') });
   return h('form', { class: 'search', role: 'search', onsubmit: (event) => {
     event.preventDefault();
     const now = field.value.trim();
     location.hash = now ? `#/search?q=${encodeURIComponent(now)}` : '#/inbox';
   } },
   h('label', { for: 'words', class: 'unseen' }, t('inbox.search')), icon('search'), field,
-  h('button', { type: 'submit', class: 'button secondary' }, t('inbox.searchButton')));
+  searchButton());
 }
 
 function tabs(current) {
@@ -143,11 +149,16 @@ export function searchView({ query, signal }) {
   const foot = h('div', { class: 'foot' });
   const paint = () => renew(list, found.map((id) => inbox.item(id)));
   const page = async () => {
-    const answer = await api.search(words, next, signal);
-    found.push(...answer.items.map((one) => inbox.remember(one).id).filter((id) => !found.includes(id)));
-    next = answer.next;
+    // One call looks at a part of the inbox: it may find nothing and go on.
+    for (let calls = 0; calls < MOST_CALLS; calls += 1) {
+      const answer = await api.search(words, next, signal);
+      const fresh = answer.items.map((one) => inbox.remember(one).id).filter((id) => !found.includes(id));
+      found.push(...fresh);
+      next = answer.next;
+      if (fresh.length > 0 || !next) break;
+    }
     paint();
-    fill(foot, next && button(t('inbox.older'), () => page().catch(fail)));
+    fill(foot, next && button(t('inbox.older'), () => page().then((content) => fill(body, content), fail)));
     if (found.length === 0) return empty('search', t('inbox.foundNone', { words }), t('inbox.foundNoneText'));
     return list;
   };

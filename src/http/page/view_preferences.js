@@ -6,6 +6,7 @@ import * as api from './api.js';
 import { button, fill, h, icon } from './dom.js';
 import { t } from './language.js';
 import { announce, ask, empty, fail, heading, note, show } from './say.js';
+import { searchButton } from './view_inbox.js';
 
 /** The channels: field of a service's preference, field of the profile, words. */
 const CHANNELS = [
@@ -52,6 +53,7 @@ function general(profile, again) {
   return h('section', { class: 'card', 'aria-labelledby': 'general-title' },
     h('h2', { id: 'general-title' }, t('preferences.general')), h('p', { class: 'hint' }, t('preferences.generalText')),
     h('ul', { class: 'lines' }, CHANNELS.map(line)),
+    !profile.is_inbox_enabled && h('p', { class: 'banner attention' }, icon('alert'), h('span', null, t('preferences.inboxOff'))),
     warning && h('p', { class: 'banner attention' }, icon('info'), h('span', null, warning, ' ',
       h('a', { href: '#/profile' }, t('preferences.toProfile')))));
 }
@@ -85,6 +87,8 @@ function serviceRow(service, profile, reload) {
   const state = Object.fromEntries(CHANNELS.map(({ field }) => [field, service[field]]));
   const element = h('li', { class: 'service' });
   const id = `service-${service.service_id}`;
+  const special = service.category === 'SPECIAL';
+  const legacy = profile.service_preferences_settings?.mode === 'LEGACY';
   const paint = () => {
     const cell = ({ name, field, picture }) => {
       const channel = t(`preferences.${name}Short`);
@@ -92,12 +96,13 @@ function serviceRow(service, profile, reload) {
       const silent = name !== 'inbox' && !state.is_inbox_enabled;
       return h('label', { class: `cell${off || silent ? ' dim' : ''}`, title: off ? t('preferences.masterOff') : null },
         h('span', { class: 'cell-name', 'aria-hidden': 'true' }, icon(picture), channel),
-        toggle({ checked: state[field], label: t('preferences.switch', { channel, service: service.service_name }), describedby: silent ? `${id}-silent` : null,
-          id: `${id}-${name}`, change: (on) => set(name, field, on, channel) }));
+        toggle({ checked: state[field], label: t('preferences.switch', { channel, service: service.service_name }), describedby: remark ? `${id}-note` : null,
+          disabled: legacy || (special && name === 'inbox'), id: `${id}-${name}`, change: (on) => set(name, field, on, channel) }));
     };
-    fill(element, h('div', { class: 'service-name' }, service.service_name,
-      !state.is_inbox_enabled && h('span', { class: 'small', id: `${id}-silent` }, t('preferences.silent'))),
-    h('div', { class: 'cells', role: 'group', 'aria-label': service.service_name }, CHANNELS.map(cell)));
+    const hint = special ? 'preferences.special' : 'preferences.silent';
+    const remark = (special || !state.is_inbox_enabled) && h('span', { class: 'small', id: `${id}-note` }, t(hint));
+    fill(element, h('div', { class: 'service-name' }, service.service_name, remark),
+      h('div', { class: 'cells', role: 'group', 'aria-label': service.service_name }, CHANNELS.map(cell)));
   };
   const set = async (name, field, on, channel) => {
     const wanted = { ...state, [field]: on };
@@ -125,7 +130,6 @@ function matrix({ words, signal }) {
   const groups = new Map();
   let next;
   let count = 0;
-  let version;
   let profile;
   const group = (name) => {
     if (!groups.has(name)) {
@@ -138,17 +142,17 @@ function matrix({ words, signal }) {
   };
   const page = async () => {
     const answer = await api.preferences(words, next, signal);
-    version = answer.settings_version ?? version;
+    const version = answer.settings_version;
     for (const service of answer.items) {
-      const one = { ...service, settings_version: service.settings_version ?? version };
-      group(service.organization_name).append(serviceRow(one, profile, reload));
+      group(service.organization_name).append(serviceRow({ ...service, settings_version: version }, profile, reload));
     }
     count += answer.items.length;
     next = answer.next;
     fill(foot, next && button(t('preferences.more'), () => page().catch(fail)));
     if (count === 0) return empty('search', t('preferences.none'), t('preferences.noneText'));
     announce(t('preferences.shown', { count }));
-    const elements = [...groups.values()].map(({ element }) => element);
+    const legacy = answer.mode === 'LEGACY' && h('p', { class: 'banner attention' }, icon('info'), h('span', null, t('preferences.legacyServices')));
+    const elements = [legacy, [...groups.values()].map(({ element }) => element)];
     if (body.isConnected && body.querySelector('.group')) fill(body, elements);
     return elements;
   };
@@ -186,7 +190,7 @@ export function preferencesView({ query, signal }) {
     event.preventDefault();
     list(field.value.trim());
   } }, h('label', { for: 'service-words', class: 'unseen' }, t('preferences.search')), icon('search'), field,
-  h('button', { type: 'submit', class: 'button secondary' }, t('inbox.searchButton')));
+  searchButton());
   show(top, signal, async () => { const profile = await account.load(signal); return [general(profile, again), mode(profile, again)]; });
   list(words);
   return [heading(t('preferences.title'), h('p', { class: 'lead' }, t('preferences.text'))), top,

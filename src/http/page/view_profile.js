@@ -19,7 +19,10 @@ function emailState(profile) {
   if (!profile.email) return h('p', { class: 'banner attention' }, icon('info'), h('span', null, t('profile.none')));
   if (profile.is_email_validated !== false) return h('p', { class: 'banner done' }, icon('check'), h('span', null, t('profile.validated')));
   const taken = profile.is_email_already_taken === true;
-  const again = () => api.validateEmail().then(() => note(t('profile.sentAgain')), fail);
+  const again = () => api.validateEmail().then(() => note(t('profile.sentAgain')), (error) => {
+    if (error.status === 409) note(t('profile.emailTaken'), { kind: 'wrong' });
+    else fail(error);
+  });
   return h('div', { class: 'banner attention' }, icon('mail'), h('span', null, t(taken ? 'profile.emailTaken' : 'profile.notValidated')),
     !taken && button(t('profile.sendAgain'), again, { id: 'send-again' }));
 }
