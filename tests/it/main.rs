@@ -19,6 +19,7 @@ mod http_kit;
 mod http_openapi;
 mod http_operator;
 mod http_sender;
+mod page;
 mod provider_apns;
 mod provider_fcm;
 mod provider_support;
