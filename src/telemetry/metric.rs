@@ -17,6 +17,7 @@ const HTTP_REQUESTS: &str = "araldo_http_requests_total";
 const HTTP_DURATION: &str = "araldo_http_request_duration_seconds";
 const HTTP_CONNECTIONS: &str = "araldo_http_connections";
 const HTTP_PANICS: &str = "araldo_http_panics_total";
+const ISSUER_KEYS: &str = "araldo_citizen_keys_fetched_total";
 const IMPORT_LINES: &str = "araldo_import_lines_total";
 const MESSAGES_ACCEPTED: &str = "araldo_messages_accepted_total";
 const MESSAGES_ENDED: &str = "araldo_messages_ended_total";
@@ -43,7 +44,7 @@ pub const SECONDS: [f64; 14] =
 pub const BUCKETS: &[(&str, &[f64])] = &[(HTTP_DURATION, &SECONDS)];
 
 /// The templates of the API's paths, as label values.
-const ROUTES: [&str; 18] = [
+const ROUTES: &[&str] = &[
     "/api/v1/messages",
     "/api/v1/messages/{fiscal_code}",
     "/api/v1/messages/{fiscal_code}/{id}",
@@ -57,6 +58,30 @@ const ROUTES: [&str; 18] = [
     "/api/operator/v1/keys/{id}",
     "/api/operator/v1/citizens",
     "/api/operator/v1/status",
+    "/api/communication/v1/messages",
+    "/api/communication/v1/messages/{id}",
+    "/api/communication/v1/messages/{id}/status",
+    "/api/communication/v1/messages/{id}/message-status",
+    "/api/communication/v1/installations/{installationID}",
+    "/api/identity/v1/profile",
+    "/api/identity/v1/services/{service_id}/preferences",
+    "/api/identity/v1/email-validation-process",
+    "/api/identity/v1/user-data-processing",
+    "/api/identity/v1/user-data-processing/{choice}",
+    "/api/v2/institutions",
+    "/api/v2/institutions/featured",
+    "/api/v2/institutions/{institutionId}/services",
+    "/api/v2/services/featured",
+    "/api/v2/services/{serviceId}",
+    "/api/citizen/v1/live",
+    "/api/citizen/v1/messages",
+    "/api/citizen/v1/preferences",
+    "/api/citizen/v1/devices",
+    "/api/citizen/v1/devices/{id}",
+    "/api/citizen/v1/sessions/revoke",
+    "/api/citizen/v1/user-data",
+    "/email/unsubscribe/{token}",
+    "/email/validate/{token}",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -67,7 +92,7 @@ const ROUTES: [&str; 18] = [
 /// The label value for a path template.
 #[must_use]
 pub fn route_label(template: &str) -> &'static str {
-    ROUTES.into_iter().find(|route| *route == template).unwrap_or("other")
+    ROUTES.iter().find(|route| **route == template).copied().unwrap_or("other")
 }
 
 /// Tells the recorder what each metric means.
@@ -87,6 +112,10 @@ fn describe_http() {
     describe_gauge!(HTTP_CONNECTIONS, "Open connections");
     describe_counter!(HTTP_PANICS, "Requests that ended in a panic; each is a defect");
     describe_counter!(IMPORT_LINES, "Lines of citizen imports, by result");
+    describe_counter!(
+        ISSUER_KEYS,
+        "Times the keys of the citizens' issuer were asked for, by result (ok, failed)"
+    );
 }
 
 fn describe_books() {
@@ -128,6 +157,7 @@ fn status_label(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200 => "200",
         201 => "201",
+        202 => "202",
         204 => "204",
         400 => "400",
         401 => "401",
@@ -136,6 +166,8 @@ fn status_label(status: StatusCode) -> &'static str {
         405 => "405",
         408 => "408",
         409 => "409",
+        410 => "410",
+        412 => "412",
         413 => "413",
         422 => "422",
         429 => "429",
@@ -148,6 +180,11 @@ fn status_label(status: StatusCode) -> &'static str {
 /// Open connections.
 pub fn http_connections() -> Gauge {
     gauge!(HTTP_CONNECTIONS)
+}
+
+/// Questions to the citizens' issuer, by result.
+pub fn issuer_keys(result: &'static str) -> Counter {
+    counter!(ISSUER_KEYS, "result" => result)
 }
 
 /// Requests that ended in a panic.
