@@ -17,6 +17,7 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod citizen_token;
 pub mod client;
 pub mod driver;
 pub mod morning;

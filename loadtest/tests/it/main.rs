@@ -14,4 +14,6 @@ mod control;
 mod driver;
 mod fcm;
 mod process;
+mod smtp;
+mod smtp_client;
 mod stage;
