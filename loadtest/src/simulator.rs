@@ -27,7 +27,7 @@ pub use smtp::{
 mod any_object;
 mod apns;
 mod behaviour;
-mod books;
+pub(crate) mod books;
 pub mod clock;
 pub mod control;
 pub mod credentials;

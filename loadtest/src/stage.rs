@@ -251,16 +251,27 @@ impl Stage {
         Ok(self.operator()?.get("/api/operator/v1/status").await?)
     }
 
-    /// Every delivery all simulators accepted.
+    /// Every push the simulators of APNs and FCM accepted.
     ///
     /// # Errors
     /// [`StageError::Client`].
     pub async fn records(&self) -> Result<Vec<Record>, StageError> {
         let mut all = Vec::new();
-        for simulator in &self.simulators {
+        for simulator in self.simulators.iter().filter(|sim| sim.kind != Kind::Smtp) {
             all.extend(simulator.records().await?);
         }
         Ok(all)
+    }
+
+    /// Every mail the SMTP simulator took.
+    ///
+    /// # Errors
+    /// [`StageError::Client`].
+    pub async fn mail_records(&self) -> Result<Vec<Record>, StageError> {
+        match self.simulator(Kind::Smtp) {
+            Some(relay) => relay.records().await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Waits until the server has nothing pending, asking every 50 ms; gives the last status either way, and whether it

@@ -13,6 +13,7 @@ mod client;
 mod control;
 mod driver;
 mod fcm;
+mod live;
 mod process;
 mod smtp;
 mod smtp_client;
