@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use super::Failure;
 
 mod intake;
+mod kit;
 mod machine;
 mod round;
 mod spread;
