@@ -100,7 +100,7 @@ export class House {
     const line = (name) => JSON.stringify({
       fiscal_code: this.citizen(name).fiscal_code, email: `${name}@posta.example`, email_validated: true,
       languages: ['it_IT'], preferences_mode: 'AUTO', is_inbox_enabled: true, is_email_enabled: true, is_push_enabled: true,
-      devices: [{ platform: 'apns', token: `${name}a`.padEnd(64, '0') }, { platform: 'fcm', token: `${name}-f` }],
+      devices: [{ platform: 'apns', token: Buffer.from(name).toString('hex').padEnd(64, '0') }, { platform: 'fcm', token: `${name.padEnd(22, '0')}:APA91b${'0'.repeat(123)}` }],
     });
     const answer = await this.operate('POST', '/citizens', `${names.map(line).join('\n')}\n`, 'application/x-ndjson');
     assert.equal(answer.refused, 0, JSON.stringify(answer));

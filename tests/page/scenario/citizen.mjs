@@ -144,7 +144,7 @@ async function profile(visitor, house) {
   const { page } = visitor;
   await visitor.go('#/profile');
   await visitor.text('Confermato');
-  const field = page.getByLabel('Indirizzo e-mail');
+  const field = page.getByRole('textbox', { name: 'Indirizzo e-mail' });
   const save = page.getByRole('button', { name: 'Salva l’indirizzo' });
   await field.fill('nessuno');
   await save.click();
@@ -161,10 +161,10 @@ async function profile(visitor, house) {
   // Somebody else changes the profile: the page's change is refused and said.
   const { version } = await house.as('maria', 'GET', '/api/identity/v1/profile');
   await house.as('maria', 'POST', '/api/identity/v1/profile', { version, reminder_status: 'DISABLED' });
-  await page.getByLabel('Lingua dei messaggi').selectOption('de_DE');
+  await page.getByRole('combobox', { name: 'Lingua dei messaggi' }).selectOption('de_DE');
   await visitor.note('I dati sono stati cambiati altrove');
   await page.waitForFunction(() => document.getElementById('preferred').value === 'it_IT' && !document.getElementById('reminders').checked);
-  await page.getByLabel('Lingua dei messaggi').selectOption('de_DE');
+  await page.getByRole('combobox', { name: 'Lingua dei messaggi' }).selectOption('de_DE');
   await visitor.note('Lingua dei messaggi salvata');
   assert.deepEqual((await house.as('maria', 'GET', '/api/identity/v1/profile')).preferred_languages, ['de_DE', 'it_IT']);
 }

@@ -7,7 +7,7 @@ const DAY = 86_400_000;
 const VIEWS = ['inbox', 'message', 'archive', 'search', 'preferences', 'profile', 'devices', 'data', 'missing'];
 const ARRIVALS = [
   ['pensioni', 'Nuovo cedolino della pensione'],
-  ['assegno', 'Assegno unico: aggiorna l’ISEE entro febbraio per non perdere gli importi maggiorati previsti per i nuclei con più figli a carico'],
+  ['assegno', 'Assegno unico: aggiorna l’ISEE entro febbraio per avere gli importi maggiorati di chi ha più figli'],
   ['bollo', 'Bollo auto in scadenza', { due_date: new Date(Date.now() + 6 * DAY).toISOString(), payment_data: { amount: 21_437, notice_number: '001000000098765432' } }],
   ['sanita', 'Prenotazione confermata: visita oculistica'],
   ['anagrafe', 'La tua carta d’identità scade tra 90 giorni', { due_date: new Date(Date.now() + 90 * DAY).toISOString() }],
