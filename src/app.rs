@@ -1,6 +1,7 @@
 //! The assembly: the one place that knows every part of the server.
 //!
-//! Start: socket, routes, issuer, store, secret, engine, first key, HTTP. Each step can fail
+//! Start: socket, routes, issuer, store, secret, engine, first key, post
+//! office, HTTP. Each step can fail
 //! with one sentence and leaves nothing running; the store comes after all
 //! that only reads, so that a wrong configuration makes none. End, from the
 //! outside in: HTTP finishes open requests, the engine what is in flight, the
@@ -10,7 +11,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{CitizenConfig, Config, RouteConfig};
 use crate::http::citizen::issuer::{Issuer, KeyFault};
 use crate::http::{self, Http};
+use crate::post;
 use crate::provider::OptionsError;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::system::{SystemClock, SystemRng};
@@ -28,8 +30,11 @@ use crate::telemetry::{self, Metrics, TelemetryError};
 
 mod citizen;
 mod first_key;
+mod links;
 mod route;
 mod settings;
+
+use route::Routes;
 
 /// How long what is in flight gets to finish at the end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -62,13 +67,11 @@ pub enum ServeError {
     /// Keys of the citizens' issuer cannot be used: at least one.
     #[error("{}", key_lines(.0))]
     Issuer(Vec<KeyFault>),
-    /// The installation's secret cannot be read or made.
-    #[error("{place}: {file}: {error}")]
+    /// This installation's secret cannot be read or made.
+    #[error("citizen.secret_file: {file}: {error}", file = .file.display())]
     Secret {
-        /// The key of the configuration.
-        place: &'static str,
-        /// The file.
-        file: String,
+        /// As configured, or in the store's directory.
+        file: PathBuf,
         /// What the system said, or what is wrong with it.
         error: io::Error,
     },
@@ -108,7 +111,8 @@ impl ServeError {
 #[must_use]
 pub fn faults_of_routes(routes: &[RouteConfig]) -> Vec<String> {
     // Where tokens are kept says nothing of whether a route can be used.
-    let errors = route::all(routes, Path::new("")).err().unwrap_or_default();
+    let links = links::placeholder();
+    let errors = route::all(routes, Path::new(""), &links).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 
@@ -120,7 +124,8 @@ pub fn faults_of_citizens(config: &CitizenConfig) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(faults) => faults.iter().map(ToString::to_string).collect(),
     };
-    faults.extend(citizen::fault_of_secret(config).map(|error| error.to_string()));
+    let secret = config.secret_file.as_deref().map(links::shared_secret);
+    faults.extend(secret.and_then(Result::err).map(|error| error.to_string()));
     faults
 }
 
@@ -160,15 +165,21 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let address = config.http.bind;
     let listener =
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
-    let routes = route::all(&config.routes, &config.store.path).map_err(ServeError::Routes)?;
+    // Read first: a route that cannot be used makes no store and no secret.
+    route::all(&config.routes, &config.store.path, &links::placeholder())
+        .map_err(ServeError::Routes)?;
     let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
     let store = Arc::new(open_store(&config).await?);
-    let secret = citizen::secret(&config)?;
+    let secret = links::secret(&config)?;
+    let links = links::links(&config, &secret, listener.local_addr()?);
+    let Routes { routes, relay } =
+        route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
     let ports =
         Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
     first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
-    let citizens = citizen::side(&config, issuer, &secret, listener.local_addr()?);
+    let (post, office) = post::open(relay);
+    let citizens = citizen::side(&config, issuer, links, post);
     let http = Http {
         engine: running.engine.clone(),
         metrics: metrics.handle.clone(),
@@ -176,6 +187,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         citizens,
     };
     let served = run(http, listener, &store, running, metrics).await;
+    office.close().await;
     // The last owner: its drop waits for the writer thread.
     let closed = tokio::task::spawn_blocking(move || drop(store)).await;
     served.and(closed.map_err(io::Error::other).map_err(ServeError::Io))

@@ -21,7 +21,7 @@ pub use error::SimulatorError;
 pub use launch::{LaunchKind, LaunchSpec};
 pub use process::{ProcessKind, ProcessOptions, run_process};
 pub use smtp::{
-    Greylist, Mail, SmtpAccount, SmtpBehaviour, SmtpFailure, SmtpOptions, SmtpTls, Stage,
+    Greylist, Mail, SmtpAccount, SmtpBehaviour, SmtpFailure, SmtpOptions, SmtpStage, SmtpTls,
 };
 
 mod any_object;

@@ -14,10 +14,12 @@ use hyper::header::HeaderValue;
 use serde_json::Value;
 use tokio::time::Instant;
 
+pub use channel::{CHANNELS, ChannelTotals};
 pub use child::{ChildError, Usage};
 pub use setup::{ImportProgress, ImportReport, SenderKeys};
 pub use sim_process::SimProcess;
 
+mod channel;
 mod child;
 mod config;
 mod setup;

@@ -15,6 +15,10 @@ use crate::secret::Secret;
 /// process within seconds.
 const INTENSITY: Intensity = Intensity { restarts: 10, within: Duration::from_secs(10) };
 
+/// What the key that names erased citizens is derived for. Never changed: the
+/// records kept so far would prove nothing any more.
+const ERASURES: &str = "araldo 2026-11 erasure records: subject";
+
 /// The engine's options.
 pub(super) fn engine(config: &Config, secret: &Secret) -> EngineOptions {
     EngineOptions {
@@ -33,7 +37,7 @@ pub(super) fn engine(config: &Config, secret: &Secret) -> EngineOptions {
             max_sessions_per_citizen: config.live.max_sessions_per_citizen,
         },
         claims_kept: config.retention.claims,
-        erasure_key: ErasureKey(secret.derive("araldo 2026-11 erasure records: subject")),
+        erasure_key: ErasureKey(secret.derive(ERASURES)),
         intensity: INTENSITY,
     }
 }

@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use super::app::App;
 use crate::config::LiveConfig;
 use crate::link::Links;
+use crate::post::PostError;
 use issuer::Issuer;
 
 pub(super) mod catalogue;
@@ -43,8 +44,9 @@ mod search;
 mod session;
 
 /// Takes a mail that confirms an address (address, language, link) into a
-/// bounded queue; false when there is no room.
-pub type ValidationMails = Arc<dyn Fn(&str, Language, &str) -> bool + Send + Sync>;
+/// bounded queue, or says why not.
+pub type ValidationMails =
+    Arc<dyn Fn(&str, Language, String) -> Result<(), PostError> + Send + Sync>;
 
 /// What the citizens' side is made of.
 #[derive(Clone)]
@@ -53,8 +55,8 @@ pub struct Citizens {
     pub issuer: Issuer,
     /// Opens links in mails, and makes those that confirm addresses.
     pub links: Arc<Links>,
-    /// Sends these; none where no mail can be sent.
-    pub post: Option<ValidationMails>,
+    /// Sends these.
+    pub mails: ValidationMails,
     /// Limits of live sessions.
     pub live: LiveConfig,
     /// How long a link that confirms an address can be used.

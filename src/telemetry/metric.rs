@@ -33,6 +33,7 @@ const PARTITIONS_OPEN: &str = "araldo_partitions_all_open";
 const ROUTE_STATE: &str = "araldo_route_state";
 const ROUTE_CONNECTIONS: &str = "araldo_route_connections";
 const ROUTE_QUEUED: &str = "araldo_route_queued";
+const VALIDATION_MAILS: &str = "araldo_validation_mails_total";
 const UPTIME: &str = "araldo_uptime_seconds";
 
 /// Upper bounds for times, in seconds: from an answer out of memory to the
@@ -142,6 +143,7 @@ fn describe_actors() {
     describe_gauge!(ROUTE_STATE, "1 for the state a route is in: up, down or halted");
     describe_gauge!(ROUTE_CONNECTIONS, "Open connections of a route");
     describe_gauge!(ROUTE_QUEUED, "Deliveries in a route's queue and in flight");
+    describe_counter!(VALIDATION_MAILS, "Mails that confirm an address, by how they ended");
     describe_gauge!(UPTIME, Unit::Seconds, "Time since the server started");
 }
 
@@ -197,6 +199,12 @@ pub fn import_lines(imported: u64, updated: u64, refused: u64) {
     counter!(IMPORT_LINES, "result" => "imported").increment(imported);
     counter!(IMPORT_LINES, "result" => "updated").increment(updated);
     counter!(IMPORT_LINES, "result" => "refused").increment(refused);
+}
+
+/// Counts a mail that confirms an address, by how it ended: sent, refused,
+/// gave_up, panicked, full, no_route.
+pub fn validation_mail(outcome: &'static str) {
+    counter!(VALIDATION_MAILS, "outcome" => outcome).increment(1);
 }
 
 /// Sets everything that is read at a scrape.

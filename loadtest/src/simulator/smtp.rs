@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 pub use auth::SmtpAccount;
-pub use behaviour::{Greylist, SmtpBehaviour, SmtpFailure, Stage};
+pub use behaviour::{Greylist, SmtpBehaviour, SmtpFailure, SmtpStage};
 pub use mails::Mail;
 
 mod auth;
@@ -223,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Dialogue<S> {
         use std::sync::atomic::Ordering::Relaxed;
         let number = session.shared.books.count.connections_opened.load(Relaxed);
         let attempt = u32::try_from(number.saturating_sub(1)).unwrap_or(u32::MAX);
-        let fault = session.fault(Stage::Connect, number, attempt, &[], &mut self.out);
+        let fault = session.fault(SmtpStage::Connect, number, attempt, &[], &mut self.out);
         if fault.is_none() {
             say(&mut self.out, "220 araldo-simulator ESMTP");
         }
@@ -331,10 +331,12 @@ fn take(session: &Session, content: &BytesMut, out: &mut Vec<u8>) -> Fate {
     let plan = &session.plan;
     let delay = plan.delay_ms(delivery);
     let mut decision = Decision::Accept;
-    if plan.smtp.can_fail(Stage::End) || !plan.is_calm() {
+    if plan.smtp.can_fail(SmtpStage::End) || !plan.is_calm() {
         let attempt = shared.books.attempt(delivery);
         let whom = super::behaviour::fold(delivery);
-        if let Some(next) = session.fault(Stage::End, whom, attempt, &transaction.recipients, out) {
+        if let Some(next) =
+            session.fault(SmtpStage::End, whom, attempt, &transaction.recipients, out)
+        {
             return Fate::Answer(next, delay);
         }
         decision = plan.decide(delivery, attempt);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_loadtest::simulator::{
-    Behaviour, Greylist, Kind, Simulator, SmtpAccount, SmtpBehaviour, SmtpFailure, SmtpTls, Stage,
+    Behaviour, Greylist, Kind, Simulator, SmtpAccount, SmtpBehaviour, SmtpFailure, SmtpStage,
+    SmtpTls,
 };
 use rustls::pki_types::ServerName;
 use tokio::time::Instant;
@@ -64,7 +65,7 @@ async fn a_pipelined_mail_is_taken_booked_and_kept_as_it_came() {
 
 #[tokio::test]
 async fn one_refused_recipient_of_many_leaves_the_others_and_the_session() {
-    let mut refused = SmtpFailure::always(Stage::Rcpt, "550 5.1.1 No such user");
+    let mut refused = SmtpFailure::always(SmtpStage::Rcpt, "550 5.1.1 No such user");
     refused.recipient = Some("bruno@*".to_owned());
     let simulator = told(vec![refused]).await;
     let mut client = Client::greeted(&simulator).await;
@@ -89,13 +90,13 @@ async fn one_refused_recipient_of_many_leaves_the_others_and_the_session() {
 #[tokio::test]
 async fn every_stage_can_refuse_for_now_and_for_good() {
     for (at, reply, position) in [
-        (Stage::Mail, "451 4.3.0 Later", 0),
-        (Stage::Mail, "553 5.7.1 Not from you", 0),
-        (Stage::Rcpt, "450 4.2.1 Busy", 1),
-        (Stage::Data, "451 4.3.0", 2),
-        (Stage::Data, "554 5.7.1", 2),
-        (Stage::End, "452 4.3.1 Disk full", 3),
-        (Stage::End, "554 5.6.0", 3),
+        (SmtpStage::Mail, "451 4.3.0 Later", 0),
+        (SmtpStage::Mail, "553 5.7.1 Not from you", 0),
+        (SmtpStage::Rcpt, "450 4.2.1 Busy", 1),
+        (SmtpStage::Data, "451 4.3.0", 2),
+        (SmtpStage::Data, "554 5.7.1", 2),
+        (SmtpStage::End, "452 4.3.1 Disk full", 3),
+        (SmtpStage::End, "554 5.6.0", 3),
     ] {
         let mut failure = SmtpFailure::always(at, reply);
         failure.first_attempts = Some(1);
@@ -114,14 +115,14 @@ async fn every_stage_can_refuse_for_now_and_for_good() {
 #[tokio::test]
 async fn a_421_and_a_close_end_the_session_at_every_stage() {
     for (at, reply) in [
-        (Stage::Connect, "421 4.3.2"),
-        (Stage::Connect, "close"),
-        (Stage::Mail, "421 4.3.2"),
-        (Stage::Rcpt, "421 4.7.0"),
-        (Stage::Data, "close"),
-        (Stage::Body, "close"),
-        (Stage::End, "421 4.3.0"),
-        (Stage::End, "close"),
+        (SmtpStage::Connect, "421 4.3.2"),
+        (SmtpStage::Connect, "close"),
+        (SmtpStage::Mail, "421 4.3.2"),
+        (SmtpStage::Rcpt, "421 4.7.0"),
+        (SmtpStage::Data, "close"),
+        (SmtpStage::Body, "close"),
+        (SmtpStage::End, "421 4.3.0"),
+        (SmtpStage::End, "close"),
     ] {
         let simulator = told(vec![SmtpFailure::always(at, reply)]).await;
         let mut client = Client::connect(&simulator).await;

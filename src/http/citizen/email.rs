@@ -11,6 +11,7 @@ use hyper::StatusCode;
 use super::session::Session;
 use crate::http::app::App;
 use crate::http::problem::{Kind, Problem, ProblemBody};
+use crate::post::PostError;
 
 /// Counts a mail that `session` causes.
 ///
@@ -28,14 +29,12 @@ fn send(app: &App, citizen: &Citizen) -> Result<(), Problem> {
     let citizens = app.citizens();
     let expires = app.engine().now().after(citizens.link_validity);
     let link = citizens.links.validate(citizen.fiscal_code, address, expires);
-    let Some(post) = &citizens.post else {
-        return Err(Problem::unavailable()
-            .with_detail("this installation sends no mail: it has no route of kind smtp".into()));
-    };
-    if post(email, citizen.language(), &link) {
-        return Ok(());
-    }
-    Err(Problem::unavailable().with_detail("too many mails are waiting; try again".to_owned()))
+    (citizens.mails)(email, citizen.language(), link).map_err(|error| {
+        Problem::unavailable().with_detail(match error {
+            PostError::Full => "too many mails are waiting; try again later".to_owned(),
+            PostError::NoRoute => "this installation sends no mail".to_owned(),
+        })
+    })
 }
 
 /// As [`send`], where the change that caused it is done whatever becomes of

@@ -6,7 +6,6 @@
 //! permission; its token is in no log and in no page.
 
 use araldo_actors::domain::preference::ServicePreference;
-use araldo_actors::domain::service::Service;
 use araldo_actors::engine::ChangeError;
 use araldo_actors::policy::routing;
 use axum::extract::{Request, State};
@@ -46,7 +45,7 @@ pub async fn ask_unsubscribe(
         Ok((_, service)) => {
             let service = app.engine().directory().service(&service);
             Page::asking(words.unsubscribe, words.unsubscribe_text, words.unsubscribe_button)
-                .about(service.as_deref().map(Service::clone))
+                .about(service.as_deref().cloned())
                 .answer(&words, StatusCode::OK)
         }
         Err(error) => refused(&words, error),
@@ -96,7 +95,7 @@ pub async fn unsubscribe(
         // Whoever is not registered gets no mail.
         Ok(_) | Err(ChangeError::Refused(Nobody)) => {
             Ok(Page::saying(words.unsubscribed, words.unsubscribed_text)
-                .about(service.as_deref().map(Service::clone))
+                .about(service.as_deref().cloned())
                 .answer(&words, StatusCode::OK))
         }
         Err(error) => Err(of_store(&app, error)),

@@ -51,10 +51,20 @@ pub(super) async fn send(
     source: Source,
     name: &str,
 ) -> Result<DriveReport, Failure> {
+    send_to(stage.base_url(), traffic, source, name).await
+}
+
+/// The same without the stage in hand, which somebody else may restart meanwhile.
+pub(super) async fn send_to(
+    base: &str,
+    traffic: Traffic,
+    source: Source,
+    name: &str,
+) -> Result<DriveReport, Failure> {
     let bar = bar(name, "messages", traffic.messages);
     let shown = bar.clone();
     let options = DriverOptions {
-        base: stage.base_url().to_owned(),
+        base: base.to_owned(),
         connections: traffic.connections,
         range: 0..traffic.messages,
         patience: Duration::from_secs(60),

@@ -39,7 +39,7 @@ pub struct Greylist {
 /// Where in a mail transaction something goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stage {
+pub enum SmtpStage {
     /// Instead of the greeting.
     Connect,
     /// In answer to MAIL.
@@ -54,7 +54,7 @@ pub enum Stage {
     End,
 }
 
-impl Stage {
+impl SmtpStage {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
@@ -72,7 +72,7 @@ impl Stage {
 #[serde(deny_unknown_fields)]
 pub struct SmtpFailure {
     /// Where.
-    pub at: Stage,
+    pub at: SmtpStage,
     /// The reply, for example `451 4.3.0 Try again later`, `550 5.1.1`, `550`; 421 also closes. `close`: the connection
     /// ends without a reply.
     pub reply: String,
@@ -91,7 +91,7 @@ pub struct SmtpFailure {
 impl SmtpFailure {
     /// A failure that strikes every time.
     #[must_use]
-    pub fn always(at: Stage, reply: &str) -> Self {
+    pub fn always(at: SmtpStage, reply: &str) -> Self {
         Self { at, reply: reply.to_owned(), share: 1.0, recipient: None, first_attempts: None }
     }
 }
@@ -106,7 +106,7 @@ pub(crate) enum Fault {
 }
 
 struct Compiled {
-    at: Stage,
+    at: SmtpStage,
     fault: Fault,
     share: f64,
     recipient: Option<String>,
@@ -141,7 +141,7 @@ impl SmtpPlan {
     }
 
     /// Whether anything can go wrong at this stage.
-    pub(crate) fn can_fail(&self, at: Stage) -> bool {
+    pub(crate) fn can_fail(&self, at: SmtpStage) -> bool {
         self.failures.iter().any(|failure| failure.at == at)
     }
 
@@ -149,7 +149,7 @@ impl SmtpPlan {
     pub(crate) fn fault(
         &self,
         seed: u64,
-        at: Stage,
+        at: SmtpStage,
         whom: u64,
         attempt: u32,
         recipients: &[String],
@@ -176,12 +176,12 @@ fn compile(failure: &SmtpFailure) -> Result<Compiled, String> {
     if !(0.0..=1.0).contains(&failure.share) {
         return Err(format!("share is {}, must be between 0 and 1", failure.share));
     }
-    if failure.recipient.is_some() && matches!(failure.at, Stage::Connect | Stage::Mail) {
+    if failure.recipient.is_some() && matches!(failure.at, SmtpStage::Connect | SmtpStage::Mail) {
         return Err(format!("recipient: no recipient is known at `{}`", failure.at.name()));
     }
     let fault = if failure.reply == "close" {
         Fault::Close
-    } else if failure.at == Stage::Body {
+    } else if failure.at == SmtpStage::Body {
         return Err("reply: at `body` only `close` is possible".to_owned());
     } else {
         Fault::Refuse(Reply::parse(failure.at.name(), &failure.reply)?)
@@ -240,37 +240,37 @@ mod tests {
 
     #[test]
     fn a_share_strikes_the_same_recipients_in_every_run_and_only_the_first_tries_asked() {
-        let mut failure = SmtpFailure::always(Stage::Rcpt, "451 4.3.0");
+        let mut failure = SmtpFailure::always(SmtpStage::Rcpt, "451 4.3.0");
         failure.share = 0.3;
         failure.first_attempts = Some(1);
         let (one, two) = (plan(vec![failure.clone()]), plan(vec![failure]));
         let struck = |plan: &SmtpPlan, attempt| -> Vec<u64> {
-            let hit = |whom: &u64| plan.fault(7, Stage::Rcpt, *whom, attempt, &[]).is_some();
+            let hit = |whom: &u64| plan.fault(7, SmtpStage::Rcpt, *whom, attempt, &[]).is_some();
             (0..10_000).filter(hit).collect()
         };
         assert_eq!(struck(&one, 0), struck(&two, 0));
         assert!((2_800..3_200).contains(&struck(&one, 0).len()));
         assert!(struck(&one, 1).is_empty());
-        assert!(one.fault(7, Stage::End, 1, 0, &[]).is_none());
+        assert!(one.fault(7, SmtpStage::End, 1, 0, &[]).is_none());
     }
 
     #[test]
     fn one_recipient_of_many_can_be_named() {
-        let mut failure = SmtpFailure::always(Stage::Rcpt, "550 5.1.1 No such user");
+        let mut failure = SmtpFailure::always(SmtpStage::Rcpt, "550 5.1.1 No such user");
         failure.recipient = Some("*@Gone.example".to_owned());
         let plan = plan(vec![failure]);
         let asked =
-            |address: &str| plan.fault(1, Stage::Rcpt, 1, 0, &[address.to_owned()]).is_some();
+            |address: &str| plan.fault(1, SmtpStage::Rcpt, 1, 0, &[address.to_owned()]).is_some();
         assert!(asked("b@gone.example") && !asked("a@posta.example"));
     }
 
     #[test]
     fn a_contradiction_is_refused_with_its_place() {
         for (at, reply, expected) in [
-            (Stage::Body, "451", "only `close`"),
-            (Stage::Rcpt, "250 ok", "4 or 5"),
-            (Stage::Rcpt, "soon", "three digits"),
-            (Stage::End, "550 4.1.1", "class"),
+            (SmtpStage::Body, "451", "only `close`"),
+            (SmtpStage::Rcpt, "250 ok", "4 or 5"),
+            (SmtpStage::Rcpt, "soon", "three digits"),
+            (SmtpStage::End, "550 4.1.1", "class"),
         ] {
             let failures = vec![SmtpFailure::always(at, reply)];
             let told = SmtpBehaviour { failures, ..SmtpBehaviour::default() };

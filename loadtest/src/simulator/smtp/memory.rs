@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use super::behaviour::{Greylist, Stage};
+use super::behaviour::{Greylist, SmtpStage};
 use crate::simulator::books::lock;
 use crate::simulator::mix::{hash_bytes, mix2};
 
@@ -28,7 +28,7 @@ struct Pair {
 
 impl Memory {
     /// How often this recipient was tried before at this stage, and counts this try.
-    pub(crate) fn attempt(&self, at: Stage, recipient: u64) -> u32 {
+    pub(crate) fn attempt(&self, at: SmtpStage, recipient: u64) -> u32 {
         let mut tries = lock(&self.tries);
         let key = mix2(recipient, hash_bytes(at.name().as_bytes()));
         if let Some(count) = tries.get_mut(&key) {
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn tries_are_counted_by_recipient_and_stage() {
         let memory = Memory::default();
-        assert_eq!([1, 1, 2].map(|whom| memory.attempt(Stage::Rcpt, whom)), [0, 1, 0]);
-        assert_eq!(memory.attempt(Stage::Data, 1), 0);
+        assert_eq!([1, 1, 2].map(|whom| memory.attempt(SmtpStage::Rcpt, whom)), [0, 1, 0]);
+        assert_eq!(memory.attempt(SmtpStage::Data, 1), 0);
     }
 }

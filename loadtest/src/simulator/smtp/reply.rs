@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub(crate) struct Reply {
     /// The line with its CRLF.
     pub(crate) line: Bytes,
-    /// Stage, code and enhanced code: how the books name it.
+    /// SmtpStage, code and enhanced code: how the books name it.
     pub(crate) reason: String,
     /// The reply ends the session (RFC 5321, section 3.8: 421).
     pub(crate) closes: bool,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::auth::{self, Exchange, Verdict};
-use super::behaviour::{Fault, Stage};
+use super::behaviour::{Fault, SmtpStage};
 use super::command::{Command, parse};
 use super::{Shared, SmtpTls};
 use crate::simulator::behaviour::Plan;
@@ -199,7 +199,7 @@ impl Session {
             return self.refuse_by_rule("mail", "552 5.3.4 Message size exceeds the limit", out);
         }
         let attempt = u32::try_from(number).unwrap_or(u32::MAX);
-        if let Some(next) = self.fault(Stage::Mail, number, attempt, &[], out) {
+        if let Some(next) = self.fault(SmtpStage::Mail, number, attempt, &[], out) {
             return next;
         }
         self.transaction =
@@ -226,10 +226,10 @@ impl Session {
             let reply = "451 4.7.1 Greylisted, please try again later";
             return self.refuse_by_rule("rcpt", reply, out);
         }
-        if self.plan.smtp.can_fail(Stage::Rcpt) {
-            let attempt = memory.attempt(Stage::Rcpt, whom);
+        if self.plan.smtp.can_fail(SmtpStage::Rcpt) {
+            let attempt = memory.attempt(SmtpStage::Rcpt, whom);
             let asked = std::slice::from_ref(&address);
-            if let Some(next) = self.fault(Stage::Rcpt, whom, attempt, asked, out) {
+            if let Some(next) = self.fault(SmtpStage::Rcpt, whom, attempt, asked, out) {
                 return next;
             }
         }
@@ -253,12 +253,12 @@ impl Session {
             return Next::Close;
         }
         let whom = recipients.first().map_or(0, |first| hash_bytes(first.as_bytes()));
-        for at in [Stage::Data, Stage::Body] {
+        for at in [SmtpStage::Data, SmtpStage::Body] {
             if !self.plan.smtp.can_fail(at) {
                 continue;
             }
             let attempt = self.shared.memory.attempt(at, whom);
-            if at == Stage::Body {
+            if at == SmtpStage::Body {
                 let fault = self.plan.smtp.fault(self.seed(), at, whom, attempt, &recipients);
                 if fault.is_some() {
                     bump(&self.shared.books.count.reset);
@@ -280,7 +280,7 @@ impl Session {
     /// What was ordered to go wrong at this stage, if it strikes now.
     pub(super) fn fault(
         &self,
-        at: Stage,
+        at: SmtpStage,
         whom: u64,
         attempt: u32,
         recipients: &[String],

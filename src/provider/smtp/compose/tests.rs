@@ -1,7 +1,6 @@
 //! What every mail must have.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use araldo_actors::domain::delivery::Endpoint;
 use araldo_actors::domain::fiscal_code::FiscalCode;
@@ -11,6 +10,7 @@ use araldo_actors::domain::message::{Content, FeatureLevel, Message};
 use araldo_actors::domain::service::{Organization, ServiceCategory};
 use icalendar::Component;
 use mail_parser::{MessageParser, MimeHeaders};
+use tokio::time::Instant;
 
 use super::*;
 use crate::secret::Secret;
@@ -255,6 +255,7 @@ fn a_validation_mail_carries_its_link_in_both_forms() {
 /// Run with `--release -- --ignored --nocapture` for the figure.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "the figure is its result")]
 fn cost_of_a_mail() {
     let composer = composer("Araldo <no-reply@araldo.example.it>");
     for (name, markdown) in
