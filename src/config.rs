@@ -23,7 +23,7 @@ pub use layers::Effective;
 pub(crate) use schema::nearest;
 pub use types::{
     Apns, CitizenConfig, Config, EngineConfig, Fcm, HttpConfig, LiveConfig, LogConfig, LogFormat,
-    NodeConfig, Provider, RetentionConfig, RouteConfig, StoreConfig, StoreKind,
+    NodeConfig, Provider, RetentionConfig, RouteConfig, Smtp, SmtpTls, StoreConfig, StoreKind,
 };
 
 use std::path::PathBuf;

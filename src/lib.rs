@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod link;
+pub mod post;
 pub mod provider;
 pub mod secret;
 pub mod store;

@@ -1,9 +1,13 @@
-//! `[route.NAME]`: the push accounts.
+//! `[route.NAME]`: the push accounts and mail relays.
+
+use std::net::IpAddr;
 
 use araldo_actors::domain::id::RouteId;
+use lettre::message::Mailbox;
+use rustls::pki_types::ServerName;
 
 use super::reader::Reader;
-use super::types::{Apns, Fcm, Provider, RouteConfig};
+use super::types::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
 
 /// Reads every route whose kind is known.
 pub fn read_all(reader: &Reader<'_>) -> Vec<RouteConfig> {
@@ -27,6 +31,7 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
             project_id: reader.name(&key("project_id"), 128),
             service_account_file: reader.path(&key("service_account_file")),
         }),
+        "smtp" => Provider::Smtp(smtp(reader, &key)),
         // Refused when the layers were merged.
         _ => return None,
     };
@@ -35,7 +40,10 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
     if retry_max < retry_base {
         reader.refuse(&key("retry_max_ms"), "must not be less than retry_base_ms");
     }
-    let connections = reader.size(&key("connections"), 1..=256);
+    let connections = match provider {
+        Provider::Smtp(_) => reader.size(&key("sessions"), 1..=256),
+        _ => reader.size(&key("connections"), 1..=256),
+    };
     match RouteId::parse(name) {
         Ok(id) => Some(RouteConfig { id, provider, connections, retry_base, retry_max }),
         Err(invalid) => {
@@ -43,6 +51,59 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
             None
         }
     }
+}
+
+fn smtp(reader: &Reader<'_>, key: &impl Fn(&str) -> String) -> Smtp {
+    let host = reader.required(&key("host"));
+    if !host.is_empty() && ServerName::try_from(host.as_str()).is_err() {
+        reader.refuse(&key("host"), "must be a host name or an address, without a port");
+    }
+    let modes =
+        [("none", SmtpTls::None), ("starttls", SmtpTls::StartTls), ("implicit", SmtpTls::Implicit)];
+    let tls = reader.choice(&key("tls"), &modes);
+    let username = reader.text(&key("username"));
+    let password_file = reader.optional_path(&key("password_file"));
+    let credentials = match (username.is_empty(), password_file) {
+        (true, None) => None,
+        (false, Some(file)) => Some((username, file)),
+        (true, Some(_)) => {
+            reader.refuse(&key("username"), "is missing beside password_file");
+            None
+        }
+        (false, None) => {
+            reader.refuse(&key("password_file"), "is missing beside username");
+            None
+        }
+    };
+    if credentials.is_some() && tls == SmtpTls::None && !is_this_machine(&host) {
+        let reason =
+            "must not be \"none\" with a username: the password would be sent in clear text";
+        reader.refuse(&key("tls"), reason);
+    }
+    Smtp {
+        port: u16::try_from(reader.whole(&key("port"), 1..=65_535)).unwrap_or(u16::MAX),
+        ca_file: reader.optional_path(&key("ca_file")),
+        from: mailbox(reader, &key("from")),
+        host,
+        tls,
+        credentials,
+    }
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A mailbox (RFC 5322, 3.4) that every relay and reader takes.
+fn mailbox(reader: &Reader<'_>, key: &str) -> String {
+    let text = reader.required(key);
+    let ascii = |mailbox: Mailbox| AsRef::<str>::as_ref(&mailbox.email).is_ascii();
+    if !text.is_empty() && !text.parse().is_ok_and(ascii) {
+        let reason =
+            "must be an address in ASCII, with or without a name: \"Name <name@example.it>\"";
+        reader.refuse(key, reason);
+    }
+    text
 }
 
 /// Identifiers of Apple: ten upper-case letters and digits (Apple, "Establishing

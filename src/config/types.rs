@@ -156,7 +156,7 @@ pub struct RouteConfig {
     pub id: RouteId,
     /// Whose network, and the account there.
     pub provider: Provider,
-    /// HTTP/2 connections.
+    /// HTTP/2 connections, or sessions with a relay.
     pub connections: usize,
     /// Delay before the first retry.
     pub retry_base: Duration,
@@ -171,6 +171,8 @@ pub enum Provider {
     Apns(Apns),
     /// Google.
     Fcm(Fcm),
+    /// A mail relay.
+    Smtp(Smtp),
 }
 
 impl Provider {
@@ -180,6 +182,7 @@ impl Provider {
         match self {
             Self::Apns(_) => "apns",
             Self::Fcm(_) => "fcm",
+            Self::Smtp(_) => "smtp",
         }
     }
 }
@@ -212,6 +215,34 @@ pub struct Fcm {
     pub project_id: String,
     /// The service account's key.
     pub service_account_file: PathBuf,
+}
+
+/// How the way to a relay is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Clear text.
+    None,
+    /// STARTTLS, or no session.
+    StartTls,
+    /// TLS from the first byte.
+    Implicit,
+}
+
+/// An account at a mail relay.
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the way to it is secured.
+    pub tls: SmtpTls,
+    /// Certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// User name and the file with the password.
+    pub credentials: Option<(String, PathBuf)>,
+    /// The sender's mailbox.
+    pub from: String,
 }
 
 /// `[retention]`.

@@ -1,17 +1,30 @@
 //! What every handler shares.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use araldo_actors::engine::Engine;
+use araldo_actors::domain::citizen::Citizen;
+use araldo_actors::engine::{ChangeError, Engine};
 use araldo_actors::port::store::StoreError;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Http;
+use super::citizen::Citizens;
+use super::citizen::catalogue::Catalogue;
+use super::citizen::profile::of_change;
+use super::citizen::rate::Rate;
 use super::problem::Problem;
 use crate::config::HttpConfig;
+
+/// Calls of one citizen at once, and the time in which one more is allowed: a
+/// page that loads makes a few dozen.
+const CALLS: (u32, Duration) = (300, Duration::from_millis(20));
+/// The same for the mails one citizen causes, which may go to anybody.
+const MAILS: (u32, Duration) = (5, Duration::from_secs(60));
 
 /// Shared state; cheap to clone.
 #[derive(Clone)]
@@ -22,6 +35,10 @@ struct Inner {
     started: Instant,
     imports: Semaphore,
     last_warning: AtomicU64,
+    calls: Rate,
+    mails: Rate,
+    catalogue: Catalogue,
+    draining: watch::Sender<bool>,
 }
 
 impl App {
@@ -29,7 +46,49 @@ impl App {
     pub fn new(http: Http) -> Self {
         let imports = Semaphore::new(http.options.max_imports);
         let last_warning = AtomicU64::new(u64::MAX);
-        Self(Arc::new(Inner { http, started: Instant::now(), imports, last_warning }))
+        let rate =
+            |(burst, refill)| Rate::new(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN), refill);
+        Self(Arc::new(Inner {
+            http,
+            started: Instant::now(),
+            imports,
+            last_warning,
+            calls: rate(CALLS),
+            mails: rate(MAILS),
+            catalogue: Catalogue::default(),
+            draining: watch::Sender::new(false),
+        }))
+    }
+
+    /// The citizens' side.
+    pub fn citizens(&self) -> &Citizens {
+        &self.0.http.citizens
+    }
+
+    /// How often a citizen may call.
+    pub fn calls(&self) -> &Rate {
+        &self.0.calls
+    }
+
+    /// How many mails a citizen may cause.
+    pub fn mails(&self) -> &Rate {
+        &self.0.mails
+    }
+
+    /// Institutions and services as citizens see them.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// Turns true when the server is told to stop: answers without an end
+    /// end.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.0.draining.subscribe()
+    }
+
+    /// Ends the answers that would not end.
+    pub fn drain(&self) {
+        self.0.draining.send_replace(true);
     }
 
     /// The engine.
@@ -72,6 +131,26 @@ impl App {
         writing: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Problem> {
         self.within(writing).await.unwrap_or_else(|| Err(Problem::unconfirmed()))
+    }
+
+    /// Waits for a change of a citizen's record.
+    pub async fn change(
+        &self,
+        changing: impl Future<Output = Result<Citizen, ChangeError<Problem>>>,
+    ) -> Result<Citizen, Problem> {
+        self.within_write(changing).await?.map_err(|error| {
+            if let ChangeError::Store(error) = &error {
+                self.warn_of_store(error);
+            }
+            of_change(error)
+        })
+    }
+
+    /// Waits for a write at most the request timeout; after that, its fate is
+    /// unknown.
+    pub async fn within_write<T>(&self, writing: impl Future<Output = T>) -> Result<T, Problem> {
+        let limit = self.options().request_timeout;
+        tokio::time::timeout(limit, writing).await.map_err(|_| Problem::unconfirmed())
     }
 
     async fn within<T>(

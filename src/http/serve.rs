@@ -26,8 +26,9 @@ use tokio::task::JoinSet;
 
 use write_timeout::WriteTimeout;
 
+use super::app::App;
 use super::origin::Peer;
-use super::{Http, router};
+use super::{Http, router_of};
 use crate::config::HttpConfig;
 use crate::telemetry::metric;
 
@@ -40,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Serves `http` on `listener` until `shutdown` is ready, then takes no more
-/// connections, lets open requests finish for `http.drain_seconds` and cuts
+/// connections, ends live sessions, lets open requests finish for `http.drain_seconds` and cuts
 /// the rest off.
 ///
 /// # Errors
@@ -52,13 +53,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.local_addr()?;
     let options = http.options.clone();
-    let router = router(http);
+    let issuer = http.citizens.issuer.clone();
+    let app = App::new(http);
+    let router = router_of(app.clone());
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     tokio::select! {
         () = accept(listener, &router, &options, &graceful, &mut connections) => {}
+        () = issuer.keep_fresh() => {}
         () = shutdown => {}
     }
+    app.drain();
     let _ = tokio::time::timeout(options.drain, graceful.shutdown()).await;
     connections.shutdown().await;
     Ok(())

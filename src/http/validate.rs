@@ -49,6 +49,19 @@ impl Faults {
     }
 }
 
+/// Longest address, RFC 5321 section 4.5.3.1.3 without the brackets.
+const LONGEST_EMAIL: usize = 254;
+
+/// Whether `text` has the parts of an e-mail address that matter here; whether
+/// it exists only a mail can tell.
+pub fn is_email(text: &str) -> bool {
+    text.len() <= LONGEST_EMAIL
+        && !text.chars().any(|c| c.is_whitespace() || c.is_control())
+        && text.rsplit_once('@').is_some_and(|(local, domain)| {
+            (1..=64).contains(&local.len()) && !local.contains('@') && !domain.is_empty()
+        })
+}
+
 /// A fiscal code, or the problem that names its field.
 pub fn fiscal_code(field: &'static str, text: &str) -> Result<FiscalCode, Problem> {
     FiscalCode::parse(text).map_err(|invalid| Problem::field(field, must_be(invalid.rule)))

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::board::{Board, RouteState, RouteView};
 use crate::domain::answer::Reason;
 use crate::domain::id::RouteId;
+use crate::domain::notification::Carrier;
 use crate::domain::time::Millis;
 use crate::message::connection::ConnectionMessage;
 use crate::message::route::{RouteMessage, Signal};
@@ -29,7 +30,7 @@ use super::connection;
 /// What every generation of a route starts from.
 pub(crate) struct Context {
     pub(crate) id: RouteId,
-    pub(crate) kind: &'static str,
+    pub(crate) carrier: Carrier,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) connections: usize,
     pub(crate) breaker: BreakerLimits,
@@ -255,13 +256,16 @@ impl State {
         }
     }
 
-    /// Time has passed: let expired tickets go, look at the connections.
+    /// Time has passed: let go of tickets that are expired or whose citizen is
+    /// being erased, look at the connections.
     fn tick(&mut self) {
         let now = self.context.clock.now();
-        let expired = |ticket: &Ticket| {
-            ticket.errand().is_none_or(|errand| now >= errand.message.expires_at())
+        let over = |ticket: &Ticket| {
+            ticket.errand().is_none_or(|errand| {
+                now >= errand.message.expires_at() || errand.citizen.is_empty()
+            })
         };
-        for mut ticket in self.queue.take_if(expired) {
+        for mut ticket in self.queue.take_if(over) {
             if let Err(end) = ticket.prepare(now) {
                 ticket.end(end);
             }
@@ -310,7 +314,7 @@ impl State {
         };
         self.context.board.show_route(RouteView {
             id: self.context.id.clone(),
-            kind: self.context.kind,
+            kind: self.context.carrier.as_str(),
             state,
             connections,
             queued: self.queue.len() + self.in_flight(),
