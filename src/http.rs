@@ -23,6 +23,7 @@ pub mod key;
 mod layer;
 mod operator;
 mod origin;
+mod page;
 mod problem;
 mod sender;
 mod serve;
@@ -64,7 +65,7 @@ pub fn router(http: Http) -> Router {
 fn router_of(app: App) -> Router {
     let (routes, mut description) = routes().split_for_parts();
     system::openapi::complete(&mut description);
-    let routes = system::openapi::serve_description(routes, &description);
+    let routes = page::serve(system::openapi::serve_description(routes, &description));
     layer::around(routes, &app).with_state(app)
 }
 

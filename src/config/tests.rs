@@ -213,5 +213,5 @@ fn a_relay_names_what_it_lacks_and_what_does_not_fit_together() {
 fn the_example_for_one_node_is_valid() {
     let text = include_str!("../../config/single-node.toml");
     let config = load_all(text, &[], &[]).expect("valid").config;
-    assert_eq!(config.routes.len(), 2);
+    assert_eq!(config.routes.len(), 3);
 }

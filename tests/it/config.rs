@@ -100,3 +100,25 @@ fn a_server_with_a_wrong_key_file_makes_no_store_and_exits_with_2() {
     assert!(text(&refused.stderr).contains("route.apple: "));
     assert!(!dir.path().join("data").exists());
 }
+
+#[test]
+fn the_files_of_a_relay_are_checked_and_none_is_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("araldo.toml");
+    let route = "[store]\npath = \"data\"\n[route.mail]\nkind = \"smtp\"\n\
+        host = \"relay.example.it\"\nfrom = \"Araldo <no-reply@example.it>\"\n\
+        username = \"araldo\"\npassword_file = \"password\"\nca_file = \"ca.pem\"\n";
+    fs::write(&file, route).expect("written");
+    let file = file.to_str().expect("text");
+    let told = text(&check_config(&["--config", file], &[]).stderr);
+    assert!(told.contains("route.mail: ") && told.contains("ca.pem: cannot be read"), "{told}");
+    let credentials = araldo_loadtest::simulator::Credentials::generate().expect("a CA");
+    fs::write(dir.path().join("ca.pem"), &credentials.ca_pem).expect("written");
+    let told = text(&check_config(&["--config", file], &[]).stderr);
+    assert!(told.contains("password: cannot be read"), "{told}");
+    fs::write(dir.path().join("password"), "TOP-SECRET\n").expect("written");
+    let shown = check_config(&["--config", file], &[]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    assert!(!text(&shown.stdout).contains("TOP-SECRET"));
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 3, "nothing is written");
+}

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use araldo_loadtest::driver::{DriveReport, DriverOptions, Outgoing, Source, drive};
 use araldo_loadtest::population::{Mix, Population};
-use araldo_loadtest::simulator::{Behaviour, Failure};
-use araldo_loadtest::stage::{SimLauncher, Stage, StageOptions};
+use araldo_loadtest::simulator::{Behaviour, Failure, Kind};
+use araldo_loadtest::stage::{SimLauncher, SimProcess, Stage, StageOptions};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -129,7 +129,8 @@ impl Setting {
     /// Different pushes that providers took, and accepts beyond the first.
     pub async fn pushes(&self) -> (u64, u64) {
         let mut sum = (0, 0);
-        for simulator in self.stage.simulators() {
+        let push = |simulator: &&SimProcess| simulator.kind != Kind::Smtp;
+        for simulator in self.stage.simulators().iter().filter(push) {
             let books = simulator.books().await.unwrap();
             sum = (sum.0 + books.unique_deliveries, sum.1 + books.duplicates);
         }

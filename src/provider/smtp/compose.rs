@@ -187,7 +187,7 @@ fn bodies(
         .as_ref()
         .map(|payment| payment_view(payment, &email.service, words, email.language));
     let length = content.markdown.len();
-    let events: Vec<_> = html::events(&content.markdown).collect();
+    let events = html::events(&content.markdown);
     let html = html::html(events.iter().cloned(), length);
     let text = text::text(events.into_iter(), length);
     let view = MessageView {

@@ -252,6 +252,46 @@ fn a_validation_mail_carries_its_link_in_both_forms() {
     }
 }
 
+/// Markdown made to be costly, of the longest that is taken.
+fn hostile() -> Vec<String> {
+    let full = |piece: &str| piece.repeat(10_000 / piece.len());
+    let mut all: Vec<String> = [
+        ">",
+        "> ",
+        "[",
+        "[a](",
+        "![",
+        "<b>",
+        "<table>",
+        "*a ",
+        "- ",
+        "`",
+        "&amp;",
+        "|a",
+        "a\\\n",
+        "**a_",
+        "<a href='",
+    ]
+    .map(full)
+    .to_vec();
+    all.push(format!("{}{}", ">".repeat(4_000), "a\\\n".repeat(1_500)));
+    all.push(format!("|{}\n|{}\n{}", "a|".repeat(1_000), "-|".repeat(1_000), "|\n".repeat(2_000)));
+    all
+}
+
+#[test]
+fn no_text_makes_a_mail_out_of_proportion() {
+    for markdown in hostile() {
+        let mut email = email(full);
+        Arc::make_mut(&mut email.message).content.markdown = markdown.clone();
+        let begin = Instant::now();
+        let bytes = composed(&email).len();
+        let start: String = markdown.chars().take(10).collect();
+        assert!(bytes < 1_000_000, "{bytes} bytes of {start:?}");
+        assert!(begin.elapsed().as_secs() < 3, "{:?} for {start:?}", begin.elapsed());
+    }
+}
+
 /// Run with `--release -- --ignored --nocapture` for the figure.
 #[test]
 #[ignore = "a measurement"]
@@ -271,5 +311,13 @@ fn cost_of_a_mail() {
         }
         let cost = begin.elapsed() / rounds;
         eprintln!("{name}: {cost:?} a mail of {bytes} bytes");
+    }
+    for markdown in hostile() {
+        let mut email = email(full);
+        Arc::make_mut(&mut email.message).content.markdown = markdown.clone();
+        let begin = Instant::now();
+        let bytes = composer.message(&email).unwrap().bytes.len();
+        let start: String = markdown.chars().take(10).collect();
+        eprintln!("{start:?}…: {:?} a mail of {bytes} bytes", begin.elapsed());
     }
 }

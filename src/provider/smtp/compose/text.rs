@@ -6,6 +6,10 @@
 
 use pulldown_cmark::{Event, Tag, TagEnd};
 
+/// Indents shown of blocks in blocks: no text needs more, and a hostile one
+/// must not multiply its length by them.
+const DEEPEST: usize = 8;
+
 /// Plain text of `events`, its lines ended by LF.
 pub(super) fn text<'a>(events: impl Iterator<Item = Event<'a>>, length: usize) -> String {
     let mut writer =
@@ -49,7 +53,7 @@ impl Writer {
                 self.put("----");
                 self.apart = true;
             }
-            // A sender's HTML is for the other alternative.
+            // Everything else was left out before (see `html::events`).
             _ => {}
         }
     }
@@ -191,7 +195,7 @@ impl Writer {
     }
 
     fn indent(&mut self) {
-        for indent in &self.indents {
+        for indent in self.indents.iter().take(DEEPEST) {
             self.out.push_str(indent);
         }
     }
@@ -204,7 +208,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(markdown: &str) -> String {
-        text(events(markdown), markdown.len())
+        text(events(markdown).into_iter(), markdown.len())
     }
 
     #[test]
@@ -231,7 +235,9 @@ mod tests {
             ("a\n\n---\n\nb", "a\n\n----\n\nb"),
             ("a  \nb", "a\nb"),
             ("via <b>Roma</b> 1", "via Roma 1"),
-            ("<div>nascosto</div>\n\ntesto", "testo"),
+            ("<div>in una\nscatola &amp; via</div>\n\ntesto", "in una scatola & via\n\ntesto"),
+            ("<script>\nx()\n</script>\n\ntesto", "testo"),
+            ("a<br>b", "a\nb"),
             ("![mappa](https://x.example/m.png)", "mappa"),
             ("[x](javascript:alert(1))", "x"),
             ("", ""),
