@@ -226,7 +226,7 @@ async fn a_flood_of_messages_to_others_does_not_hold_it_up() {
     options.partitions = 1;
     options.partition.max_active = 4;
     let harness = Harness::start_with(options, Arc::new(MemoryStore::new(1))).await;
-    harness.register((0..50).map(citizen).collect()).await;
+    harness.register((0..100).map(citizen).collect()).await;
     let code = citizen(0).fiscal_code;
     harness.submit(code).await;
     harness.settle(MINUTE).await;
@@ -235,11 +235,11 @@ async fn a_flood_of_messages_to_others_does_not_hold_it_up() {
     // The journal is never read to its end while this goes on.
     let mut flood = 0;
     while !erasing.is_finished() {
-        for number in 1..9 {
+        for number in 1..99 {
             harness.submit(citizen(number).fiscal_code).await;
         }
-        flood += 8;
-        assert!(flood < 5_000, "still waiting");
+        flood += 98;
+        assert!(flood < 10_000, "still waiting");
         tokio::task::yield_now().await;
     }
     assert_eq!(erasing.await.unwrap(), Ok(1));
