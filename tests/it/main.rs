@@ -8,12 +8,21 @@
     reason = "a test that fails says where by panicking"
 )]
 
+mod citizen_contract;
 mod cli;
 mod config;
 mod crash;
 mod demo;
 mod engine;
 mod faults;
+mod http_citizen;
+mod http_citizen_catalogue;
+mod http_citizen_data;
+mod http_citizen_kit;
+mod http_citizen_link;
+mod http_citizen_live;
+mod http_citizen_profile;
+mod http_citizen_token;
 mod http_edge;
 mod http_kit;
 mod http_openapi;
