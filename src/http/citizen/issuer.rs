@@ -255,6 +255,3 @@ fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     }
     fs::read(path).map_err(cannot)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,1 +1,0 @@
-//! Forged and honest tokens.
