@@ -199,7 +199,7 @@ export const english = {
   'data.deleteConfirm': 'Delete everything',
   'data.pending': 'Deletion requested',
   'data.pendingText': 'Requested on {date}. Until it happens you can change your mind.',
-  'data.pendingDue': 'It happens on {due}.',
+  'data.pendingDue': 'Requested on {date}. It happens on {due}: until then you can change your mind.',
   'data.takeBack': 'Keep my account',
   'data.takenBack': 'Request taken back: your account stays.',
   'data.working': 'The deletion is under way and cannot be stopped any more.',

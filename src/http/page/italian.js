@@ -199,7 +199,7 @@ export const italian = {
   'data.deleteConfirm': 'Cancella tutto',
   'data.pending': 'Cancellazione richiesta',
   'data.pendingText': 'Chiesta il {date}. Fino a quando non avviene puoi ripensarci.',
-  'data.pendingDue': 'Avviene il {due}.',
+  'data.pendingDue': 'Chiesta il {date}. Avviene il {due}: fino ad allora puoi ripensarci.',
   'data.takeBack': 'Non cancellare più',
   'data.takenBack': 'Richiesta ritirata: il tuo account resta.',
   'data.working': 'La cancellazione è in corso e non si può più fermare.',
