@@ -113,6 +113,7 @@ mod writer;
 pub use open::OpenError;
 
 use accept::Append;
+use citizen::Record;
 use erase::Erase;
 use read::Except;
 use shared::Shared;
@@ -339,7 +340,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
-        self.write(|reply| Job::Citizens(citizens, reply)).await
+        let records = citizens.into_iter().map(Record::new).collect();
+        self.write(|reply| Job::Citizens(records, reply)).await
     }
 
     async fn swap_citizen(
@@ -347,7 +349,8 @@ impl Store for EmbeddedStore {
         citizen: Citizen,
         expected: Option<u64>,
     ) -> Result<Swap, StoreError> {
-        self.write(|reply| Job::Swap(Box::new(citizen), expected, reply)).await
+        let record = Box::new(Record::new(citizen));
+        self.write(|reply| Job::Swap(record, expected, reply)).await
     }
 
     async fn erase(

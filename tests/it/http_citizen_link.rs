@@ -58,7 +58,10 @@ async fn a_link_that_was_changed_expired_or_overtaken_does_nothing() {
     let expired = path(&house, &house.links.validate(code(ROSA), address, now()));
     let other = AddressId::of("other@example.it");
     let other = path(&house, &house.links.validate(code(ROSA), other, later));
-    let changed = format!("{}A", &good[..good.len() - 1]);
+    let changed = match good.ends_with('A') {
+        true => format!("{}E", &good[..good.len() - 1]),
+        false => format!("{}A", &good[..good.len() - 1]),
+    };
     for (link, get, post) in [
         (expired.as_str(), 410, 410),
         (&changed, 404, 404),

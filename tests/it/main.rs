@@ -8,6 +8,7 @@
     reason = "a test that fails says where by panicking"
 )]
 
+mod citizen_contract;
 mod cli;
 mod config;
 mod crash;
