@@ -25,7 +25,7 @@ export const english = {
   'signIn.title': 'Sign in',
   'signIn.text': 'Read what public bodies write to you, and decide yourself how it reaches you.',
   'signIn.token': 'Access token',
-  'signIn.hint': 'This installation takes development tokens, made by the command “araldo token”. Yours stays in this tab and is forgotten when you close it or sign out.',
+  'signIn.hint': 'The one your identity provider gives you, or one for development made with “araldo token”. It stays in this tab and is forgotten when you close it or sign out.',
   'signIn.button': 'Sign in',
   'signIn.empty': 'Paste your access token.',
   'signIn.expired': 'The session has ended or the token is not valid. Sign in again with a new token.',

@@ -25,7 +25,7 @@ export const italian = {
   'signIn.title': 'Accedi',
   'signIn.text': 'Leggi le comunicazioni che gli enti pubblici ti inviano e decidi tu come riceverle.',
   'signIn.token': 'Token di accesso',
-  'signIn.hint': 'In questa installazione si accede con un token di sviluppo: lo crea il comando «araldo token». Resta in questa scheda e si cancella quando la chiudi o esci.',
+  'signIn.hint': 'Quello che ti dà il tuo gestore di identità, o uno di sviluppo creato con «araldo token». Resta in questa scheda e si cancella quando la chiudi o esci.',
   'signIn.button': 'Accedi',
   'signIn.empty': 'Incolla il token di accesso.',
   'signIn.expired': 'La sessione è finita o il token non è valido. Accedi di nuovo con un token nuovo.',
