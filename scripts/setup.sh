@@ -2,8 +2,8 @@
 # Installs what building and testing Araldo need on Debian, if it is missing:
 # a C compiler (for the TLS library), Node.js (for the contract test) and Postfix
 # (for the mail tests and the e-mail bench, which run one of their own; the
-# system's is not used). The Rust toolchain comes by rustup, from
-# rust-toolchain.toml.
+# system's is not used), and Chromium with a font for the citizen page's tests.
+# The Rust toolchain comes by rustup, from rust-toolchain.toml.
 set -euo pipefail
 
 missing=()
@@ -11,6 +11,7 @@ command -v cc >/dev/null || missing+=(build-essential)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 [ -x /usr/sbin/postfix ] || missing+=(postfix)
+[ -x /usr/bin/chromium ] || missing+=(chromium fonts-liberation)
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing: ${missing[*]}"

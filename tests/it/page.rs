@@ -14,12 +14,12 @@ use crate::stage_kit::Setting;
 const LIMIT: Duration = Duration::from_secs(300);
 /// Debian's.
 const CHROMIUM: &str = "/usr/bin/chromium";
-/// Who visits: name on the token, fiscal code.
-const CITIZENS: &[(&str, &str)] = &[
-    ("maria", "RSSMRA80A41L219M"),
-    ("luca", "BNCLCU85B02F205X"),
-    ("anna", "VRDNNA90C43H501Y"),
-    ("paola", "NREPLA77D44A662Z"),
+/// Who visits: names on the token, fiscal code.
+const CITIZENS: &[(&str, &str, &str)] = &[
+    ("Maria", "Rossi", "RSSMRA80A41L219M"),
+    ("Luca", "Bianchi", "BNCLCU85B02F205X"),
+    ("Anna", "Verdi", "VRDNNA90C43H501Y"),
+    ("Paola", "Neri", "NREPLA77D44A662Z"),
 ];
 
 fn folder() -> PathBuf {
@@ -29,11 +29,11 @@ fn folder() -> PathBuf {
 /// What the scenarios are told.
 fn describe(setting: &Setting) -> Value {
     let mut citizens = Map::new();
-    for (name, fiscal_code) in CITIZENS {
-        let names = (*name, "Prova");
+    for (given, family, fiscal_code) in CITIZENS {
+        let names = (*given, *family);
         let token = setting.stage.tokens().mint(fiscal_code, names, Duration::from_secs(3_600));
         citizens.insert(
-            (*name).to_owned(),
+            given.to_lowercase(),
             json!({"fiscal_code": fiscal_code, "token": token.unwrap()}),
         );
     }
@@ -55,7 +55,8 @@ fn describe(setting: &Setting) -> Value {
 }
 
 async fn visit(config: &str, scenarios: &[&str]) {
-    for (part, remedy) in [(folder().join("node_modules"), "make page"), (CHROMIUM.into(), "make setup")]
+    for (part, remedy) in
+        [(folder().join("node_modules"), "make browser"), (CHROMIUM.into(), "make setup")]
     {
         assert!(part.exists(), "{} is missing: run `{remedy}` first", part.display());
     }

@@ -205,7 +205,7 @@ async fn all_connections_share_one_provider_token() {
     ];
     for (number, link) in links.iter().enumerate() {
         let push = push(Platform::Apns, u64::try_from(number).unwrap());
-        assert_eq!(send(&link, push).await, Answer::Accepted);
+        assert_eq!(send(link, push).await, Answer::Accepted);
     }
     assert_eq!(world.simulator.books().tokens, 1);
 }

@@ -42,9 +42,9 @@ export function initials(name) {
   return words.slice(0, 2).map((word) => [...word][0]).join('') || [...name][0]?.toUpperCase() || '?';
 }
 
-/** A colour, 0 to 5, that stays with a name. */
+/** A colour, 0 to 5, that stays with a name (FNV-1a). */
 export function colour(name) {
-  let sum = 0;
-  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 6_007;
-  return sum % 6;
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ letter.codePointAt(0), 0x01000193);
+  return (hash >>> 8) % 6;
 }

@@ -155,15 +155,22 @@ inbox.watch(({ what, item: one }) => {
   else note(words, { act: { label: t('app.toInbox'), action: async () => { location.hash = '#/inbox'; } } });
 });
 
+/** Goes on as whoever the token stands for, who may have no profile. */
+function resume() {
+  begin();
+  account.load().then(({ has_profile: has }) => has === false && paint({ focus: true }), fail);
+}
+
 addEventListener('hashchange', () => {
-  takeFromAddress();
+  if (takeFromAddress()) {
+    inbox.stop();
+    account.forget();
+    resume();
+  }
   paint({ focus: true });
 });
 
 start();
 takeFromAddress();
 paint();
-if (token() !== null) {
-  begin();
-  account.load().then(({ has_profile: has }) => has === false && paint({ focus: true }), fail);
-}
+if (token() !== null) resume();

@@ -19,10 +19,11 @@ export function end(reason) {
 /** Who is told when the session ends. */
 export const onEnd = (listener) => { ended = listener; };
 
-/** Takes a token out of the address, so that it stays in no history. */
+/** Takes a token out of the address, so that it stays in no history; whether there was one. */
 export function takeFromAddress() {
   const found = /^#token=([A-Za-z0-9_.~-]+)$/.exec(location.hash);
-  if (!found) return;
+  if (!found) return false;
   begin(found[1]);
   history.replaceState(null, '', `${location.pathname}#/inbox`);
+  return true;
 }

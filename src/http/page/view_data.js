@@ -66,9 +66,9 @@ async function takeBack(again) {
 function state(request, again) {
   if (request?.status === 'PENDING') {
     const date = longTime(new Date(request.created_at));
-    const due = request.due_at ? t('data.pendingDue', { due: longTime(new Date(request.due_at)) }) : '';
+    const words = request.due_at ? t('data.pendingDue', { date, due: longTime(new Date(request.due_at)) }) : t('data.pendingText', { date });
     return [h('div', { class: 'banner attention' }, icon('alert'),
-      h('span', null, h('strong', null, t('data.pending')), h('br'), `${t('data.pendingText', { date })} ${due}`)),
+      h('span', null, h('strong', null, t('data.pending')), h('br'), words)),
     button(t('data.takeBack'), () => takeBack(again), { kind: 'primary', id: 'take-back', picture: 'restore' })];
   }
   if (request?.status === 'WIP') return h('p', { class: 'banner attention', role: 'status' }, icon('alert'), h('span', null, t('data.working')));

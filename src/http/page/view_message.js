@@ -77,9 +77,14 @@ function body(one) {
 export function messageView({ argument: id, signal, settled }) {
   const place = h('div');
   const tools = h('div', { class: 'tools' });
+  let painted;
   const paintTools = () => {
     const archived = Boolean(inbox.item(id)?.is_archived);
+    if (archived === painted) return;
+    painted = archived;
+    const focused = tools.contains(document.activeElement);
     fill(tools, button(t(archived ? 'message.restore' : 'message.archive'), () => move(id, !archived), { picture: archived ? 'restore' : 'archive' }));
+    if (focused) tools.querySelector('button').focus();
   };
   const load = async () => {
     let one;

@@ -40,6 +40,7 @@ function email(profile, repaint) {
     event.preventDefault();
     const address = field.value.trim();
     if (!/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(address)) return refuse(t('profile.emailWrong'));
+    if (address === profile.email) return note(t('app.saved'));
     submit.setAttribute('aria-busy', 'true');
     try {
       await account.change({ email: address });

@@ -102,15 +102,22 @@ impl Group {
     fn load_known(&mut self, record: &Record, new: usize) -> Result<(), StoreError> {
         let code = &record.citizen.fiscal_code;
         let partition = self.home(code);
-        if let Some(address) = record.indexed().address {
-            self.load_address(address)?;
+        let mut before = None;
+        if let Some(ordinal) = self.ordinal(code)? {
+            self.load_citizen(partition, ordinal)?;
+            let stored = self.citizen(partition, ordinal);
+            before = stored.and_then(|cell| record.replaced(&cell.value).address);
+        } else {
+            self.check_room(PartitionId(partition), new)?;
         }
-        let Some(ordinal) = self.ordinal(code)? else {
-            return self.check_room(PartitionId(partition), new);
-        };
-        self.load_citizen(partition, ordinal)?;
-        let stored = self.citizen(partition, ordinal).map(|cell| record.replaced(&cell.value));
-        stored.and_then(|stored| stored.address).map_or(Ok(()), |old| self.load_address(old))
+        let after = record.indexed().address;
+        // Whoever keeps an address has it: most of an import that is repeated.
+        if before != after {
+            for address in [before, after].into_iter().flatten() {
+                self.load_address(address)?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses when the ordinals of a partition could run out.
@@ -122,7 +129,8 @@ impl Group {
         Ok(())
     }
 
-    /// Whether another citizen validated the address that `record` validates.
+    /// Whether another citizen validated the address that `record` validates;
+    /// one that was not loaded is its own already.
     fn is_taken(&self, record: &Record) -> bool {
         let owner = record.indexed().address.and_then(|address| self.address_owner(address));
         owner.is_some_and(|owner| owner != record.citizen.fiscal_code)

@@ -48,8 +48,6 @@ export class Visitor {
   /** Signs in by the address, as a link would. */
   async signIn(name) {
     await this.page.goto(`${this.base}/app#token=${this.#house.citizen(name).token}`);
-    // The same document with another fragment: as if opened anew.
-    await this.page.reload();
     await this.page.locator('.menu').waitFor();
   }
 

@@ -58,13 +58,13 @@ async function message(visitor, house, id) {
   await visitor.text('tra 12 giorni');
   assert.equal(await page.locator('.fact.pay dd').nth(1).textContent(), 'Comune di Torino');
   assert.equal(await page.locator('.text strong').first().textContent(), 'avviso di pagamento');
+  await visitor.shot('message', { whole: true });
   await page.getByRole('button', { name: 'Copia il numero' }).click();
   await visitor.note('Numero avviso copiato');
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), PAYMENT.notice_number);
   const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Aggiungi al calendario' }).click()]);
   const file = await readFile(await download.path(), 'utf8');
   assert.match(file, /BEGIN:VEVENT\r\nUID:\w{26}@araldo/);
-  await visitor.shot('message', { whole: true });
   await until('marked read', async () => (await house.as('maria', 'GET', `/api/communication/v1/messages/${id}?public_message=true`)).is_read);
 }
 
@@ -128,7 +128,7 @@ async function mode(visitor, house) {
   await page.getByLabel('Spenti finché non li accendo').click();
   await page.getByRole('dialog').getByRole('button', { name: 'Annulla' }).click();
   assert.equal((await house.as('maria', 'GET', '/api/identity/v1/profile')).service_preferences_settings.mode, 'AUTO');
-  assert.ok(await page.getByLabel('Accesi finché non li spengo').isChecked());
+  await page.locator('#mode-AUTO:checked').waitFor();
   await page.getByLabel('Spenti finché non li accendo').click();
   await page.getByRole('button', { name: 'Cambia il modo' }).click();
   await visitor.note('Modo cambiato');

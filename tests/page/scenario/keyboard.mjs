@@ -54,6 +54,7 @@ export async function run(browser, house) {
   assert.match((await focused(page)).words, /^Archivia$/);
   await page.keyboard.press('Enter');
   await visitor.note('Messaggio archiviato');
+  assert.match((await focused(page)).words, /^Riporta tra gli arrivi$/);
   await tabTo(page, /^Annulla$/);
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Archivia' }).waitFor();

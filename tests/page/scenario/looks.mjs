@@ -73,9 +73,12 @@ async function look(browser, house, name, options, id) {
   await visitor.signIn('paola');
   for (const view of VIEWS) {
     await visitor.go({ message: `#/message/${id}`, search: '#/search?q=scade' }[view] ?? `#/${view}`);
-    await visitor.shot(`${name}-${view}`, { whole: true });
-    if (name.startsWith('phone')) await visitor.shot(`${name}-${view}-window`);
+    await visitor.shot(`${name}-${view}`, { whole: !name.startsWith('phone') });
     await check(view);
+    if (view !== 'preferences') continue;
+    await page.locator('.matrix').scrollIntoViewIfNeeded();
+    await page.locator('.group').first().evaluate((group) => group.scrollIntoView());
+    await visitor.shot(`${name}-matrix`);
   }
   const language = await page.evaluate(() => document.documentElement.lang);
   assert.equal(language, options.locale.slice(0, 2));

@@ -111,8 +111,25 @@ async function words(page) {
   assert.deepEqual(unknown, [], 'words that are in neither');
 }
 
+/** How the page is served: nothing inline, nothing from elsewhere, asked about again. */
+async function served(house) {
+  const page = await fetch(`${house.base}/app`);
+  const policy = page.headers.get('content-security-policy');
+  for (const rule of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "trusted-types 'none'"]) {
+    assert.ok(policy.split('; ').includes(rule), `${rule} is missing: ${policy}`);
+  }
+  assert.ok(!policy.includes('unsafe'), policy);
+  assert.equal(page.headers.get('cache-control'), 'no-cache');
+  assert.equal(page.headers.get('x-content-type-options'), 'nosniff');
+  assert.equal(page.headers.get('referrer-policy'), 'no-referrer');
+  const again = await fetch(`${house.base}/app/main.js`, { headers: { 'If-None-Match': (await fetch(`${house.base}/app/main.js`)).headers.get('etag') } });
+  assert.equal(again.status, 304);
+  assert.equal((await fetch(`${house.base}/app/none.js`)).status, 404);
+}
+
 export async function run(browser, house) {
   const visitor = await Visitor.arrive(browser, house);
   for (const check of [markdown, patience, calendar, stream, words]) await check(visitor.page);
   await visitor.leave();
+  await served(house);
 }
