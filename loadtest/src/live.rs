@@ -108,7 +108,8 @@ pub struct LiveCrowd {
 impl LiveCrowd {
     /// Opens one session for each token at `base_url` (`http://host:port`), on the current tokio runtime.
     ///
-    /// A session sees what is published from its first `ready` on; wait for [`LiveCrowd::wait_ready`] before sending.
+    /// Raises this process's limit of open files as needed. A server started by this process inherits its limit: raise it
+    /// before ([`raise_open_files`]). A session sees what is published from its first `ready` on; wait for [`LiveCrowd::wait_ready`] before sending.
     ///
     /// # Errors
     /// [`LiveError`]: the URL is unusable, or the system does not allow so many sockets.

@@ -38,6 +38,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// A server told to stop drains within this time or is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
+/// After this long with nothing pending, what is unaccounted for stays so.
+const SETTLE: Duration = Duration::from_secs(2);
+
 /// How to start a simulator process: this program with these arguments, and the path of a [`LaunchSpec`] file after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SimLauncher {
@@ -277,7 +280,8 @@ impl Stage {
     }
 
     /// Waits until the server has nothing pending, asking every 50 ms; gives the last status either way, and whether it
-    /// came to rest in time. A server that is down counts as not at rest.
+    /// came to rest in time. A server that is down counts as not at rest. A message just answered may not be counted as
+    /// pending yet: what is unaccounted for is waited for too, but not longer than [`SETTLE`], since it may be a fault.
     pub async fn wait_at_rest(
         &self,
         limit: Duration,
@@ -285,14 +289,17 @@ impl Stage {
     ) -> (bool, Option<Value>) {
         let deadline = Instant::now() + limit;
         let mut last = None;
+        let mut still_since: Option<Instant> = None;
         loop {
             if let Ok(status) = self.status().await {
                 on_status(&status);
-                let pending = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
-                let rest = pending("/messages/pending") == Some(0)
-                    && pending("/deliveries/pending") == Some(0);
+                let zero =
+                    |pointer: &str| status.pointer(pointer).and_then(Value::as_i64) == Some(0);
+                let still = zero("/messages/pending") && zero("/deliveries/pending");
+                let accounted = zero("/unaccounted/messages") && zero("/unaccounted/deliveries");
                 last = Some(status);
-                if rest {
+                still_since = still.then(|| still_since.unwrap_or_else(Instant::now));
+                if still_since.is_some_and(|since| accounted || since.elapsed() >= SETTLE) {
                     return (true, last);
                 }
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use araldo_loadtest::audit::Latency;
 use araldo_loadtest::driver::DriveReport;
-use araldo_loadtest::live::{LiveCrowd, LiveReport};
+use araldo_loadtest::live::{LiveCrowd, LiveReport, raise_open_files};
 use araldo_loadtest::population::{Mix, Population};
 use araldo_loadtest::stage::{Stage, StageOptions};
 use hdrhistogram::Histogram;
@@ -73,6 +73,8 @@ pub(super) async fn run(
     load: LiveLoad,
     name: &str,
 ) -> Result<LiveRound, Failure> {
+    // The server inherits the limit: it needs a socket for each session as well.
+    raise_open_files(load.sessions + 1_000)?;
     options.providers = Vec::new();
     options.extra_config.push_str(&format!("\n[live]\nmax_sessions = {}\n", load.sessions + 100));
     let mut stage = Stage::start(options).await?;
@@ -105,6 +107,7 @@ async fn measure(stage: &mut Stage, load: LiveLoad, name: &str) -> Result<LiveRo
     let traffic = Traffic { messages: total, connections: load.connections };
     let start = Instant::now();
     let source = source(&population, key);
+    let mut cpu_of_killed = -opened.cpu_seconds;
     let report = if load.kill {
         let watched = &crowd;
         let killed = async move {
@@ -112,7 +115,9 @@ async fn measure(stage: &mut Stage, load: LiveLoad, name: &str) -> Result<LiveRo
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        send_with_a_kill(stage, traffic, source, name, killed).await?
+        let (report, cpu) = send_with_a_kill(stage, traffic, source, name, killed).await?;
+        cpu_of_killed += cpu;
+        report
     } else {
         send(stage, traffic, source, name).await?
     };
@@ -125,7 +130,7 @@ async fn measure(stage: &mut Stage, load: LiveLoad, name: &str) -> Result<LiveRo
     tokio::time::sleep(LINGER).await;
     let (seen, seen_before_answer) = seen(&crowd, &report)?;
     let verdict = crowd.report();
-    let cpu = if load.kill { after.cpu_seconds } else { after.cpu_seconds - opened.cpu_seconds };
+    let cpu = after.cpu_seconds + cpu_of_killed;
     let grown = opened.resident_bytes.saturating_sub(before.resident_bytes);
     Ok(LiveRound {
         opened_per_second: as_f64(load.sessions) / opening.max(1e-6),
@@ -150,25 +155,25 @@ fn session_of(index: u64, sessions: u64) -> usize {
     usize::try_from(index % sessions.max(1)).unwrap_or(usize::MAX)
 }
 
-/// Sends while the server is killed once `half` is over, and started again.
+/// Sends while the server is killed once `half` is over, and started again; gives the CPU time of the killed one too.
 async fn send_with_a_kill(
     stage: &mut Stage,
     traffic: Traffic,
     source: araldo_loadtest::driver::Source,
     name: &str,
     half: impl Future<Output = ()>,
-) -> Result<DriveReport, Failure> {
+) -> Result<(DriveReport, f64), Failure> {
     let base = stage.base_url().to_owned();
     let killed = async {
         // Without events there is no half; the round then ends as incomplete.
         let _ = tokio::time::timeout(SEEN_LIMIT, half).await;
+        let cpu = stage.server_usage().unwrap_or_default().cpu_seconds;
         stage.kill_server().await?;
         stage.restart_server().await?;
-        Ok::<_, Failure>(())
+        Ok::<_, Failure>(cpu)
     };
     let (report, killed) = tokio::join!(super::kit::send_to(&base, traffic, source, name), killed);
-    killed?;
-    report
+    Ok((report?, killed?))
 }
 
 /// From the answer to the event, over all sessions.
