@@ -72,8 +72,10 @@ async fn ten_kills_under_load_lose_nothing() {
         setting.stage.restart_server().await.unwrap_or_else(|error| panic!("{error}"));
     }
     let driven = load.end().await;
-    let audit = verdict::judge(&setting, &registry, &driven).await;
+    let verdict::Audits { push: audit, mail } = verdict::judge(&setting, &registry, &driven).await;
     assert!(driven.network_errors > 0, "no kill was felt: {driven:?}");
+    let most = KILLS * BY_CREDITS / ROUTES;
+    assert!(mail.duplicates <= most, "{} mails repeated, {most} by the credits", mail.duplicates);
     assert!(audit.duplicates > 0, "no kill found an attempt in flight: {audit:?}");
     for (bound, name) in [(PROMISED, "promise 2"), (BY_CREDITS, "the credits")] {
         let most = KILLS * bound;
@@ -82,8 +84,10 @@ async fn ten_kills_under_load_lose_nothing() {
     // Shown with --nocapture: what was measured, beside what is allowed.
     #[expect(clippy::print_stderr, reason = "a measurement of the test")]
     let () = eprintln!(
-        "{} accepted, {} pushes, {} repeated in {KILLS} kills (credits allow {}, promise 2 {})",
+        "{} accepted, {} mails ({} repeated), {} pushes, {} repeated in {KILLS} kills (credits allow {}, promise 2 {})",
         audit.accepted,
+        mail.delivered,
+        mail.duplicates,
         audit.delivered,
         audit.duplicates,
         KILLS * BY_CREDITS,
@@ -103,8 +107,8 @@ async fn a_graceful_restart_under_load_repeats_nothing() {
         setting.stage.restart_server().await.unwrap_or_else(|error| panic!("{error}"));
     }
     let driven = load.end().await;
-    let audit = verdict::judge(&setting, &registry, &driven).await;
+    let verdict::Audits { push, mail } = verdict::judge(&setting, &registry, &driven).await;
     assert!(driven.network_errors > 0, "no restart was felt: {driven:?}");
-    assert_eq!(audit.duplicates, 0, "{audit:?}");
+    assert_eq!((push.duplicates, mail.duplicates), (0, 0), "{push:?} {mail:?}");
     setting.stage.shutdown().await.unwrap();
 }

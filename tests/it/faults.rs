@@ -20,7 +20,12 @@ use crate::stage_kit::{House, Server, Setting, Town, driver, free_port, refusal,
 const RECOVERY: Duration = Duration::from_secs(40);
 
 async fn setting() -> Setting {
-    Setting::start(|options| options.retry_base_ms = Some(100)).await
+    Setting::start(|options| {
+        options.retry_base_ms = Some(100);
+        // Faults of push: the relay has its own.
+        options.providers = vec![Kind::Apns, Kind::Fcm];
+    })
+    .await
 }
 
 /// Every push arrived, and the books agree with the simulators.

@@ -16,42 +16,51 @@ use crate::stage_kit::Setting;
 /// Every so many messages one is looked at by itself.
 const SAMPLE: usize = 97;
 
+/// What became of both.
+pub struct Audits {
+    pub push: AuditReport,
+    pub mail: AuditReport,
+}
+
 /// Asserts everything but the duplicates, which the caller knows.
-pub async fn judge(setting: &Setting, registry: &Registry, driven: &Driven) -> AuditReport {
+pub async fn judge(setting: &Setting, registry: &Registry, driven: &Driven) -> Audits {
     let status = setting.rest(Duration::from_secs(60)).await;
     assert_eq!((driven.refused, driven.gave_up), (0, 0), "{driven:?}");
     assert_eq!(driven.accepted.len() as u64, driven.sent, "{driven:?}");
 
     let behaviour = Behaviour::default();
-    let expected = |index| {
-        let message = registry.morning.message(index);
-        Some(registry.morning.expected_pushes(&message, &behaviour))
-    };
-    let records = setting.stage.records().await.unwrap();
-    let report = audit(&driven.accepted, &records, expected, Some(&status));
-    assert_eq!((report.lost, report.phantoms), (0, 0), "{report:?}");
-    // A repeated push under another id would be a delivery too many.
-    assert_eq!((report.excess, report.delivered), (0, report.expected_deliveries), "{report:?}");
-    assert_eq!(report.distinct_ids, report.accepted, "one id for two messages: {report:?}");
-    assert!(report.is_clean(), "{report:?}");
-
-    compare_books(registry, driven, &report, &status);
+    let message = |index| registry.morning.message(index);
+    let pushes = |index| Some(registry.morning.expected_pushes(&message(index), &behaviour));
+    let mails = |index| Some(registry.morning.expected_mails(&message(index)));
+    let (pushed, mailed) = (setting.stage.records().await, setting.stage.mail_records().await);
+    let push = audit(&driven.accepted, &pushed.unwrap(), pushes, Some(&status));
+    let mail = audit(&driven.accepted, &mailed.unwrap(), mails, Some(&status));
+    for report in [&push, &mail] {
+        assert_eq!((report.lost, report.phantoms), (0, 0), "{report:?}");
+        // A repetition under another id would be a delivery too many.
+        let expected = report.expected_deliveries;
+        assert_eq!((report.excess, report.delivered), (0, expected), "{report:?}");
+        assert_eq!(report.distinct_ids, report.accepted, "one id for two messages: {report:?}");
+        assert!(report.is_clean(), "{report:?}");
+    }
+    let audits = Audits { push, mail };
+    compare_books(registry, driven, &audits, &status);
     setting.assert_conserved().await;
     for accepted in driven.accepted.iter().step_by(SAMPLE) {
         look_at(setting, registry, accepted.index, accepted.id).await;
     }
-    report
+    audits
 }
 
 /// The server's totals are exactly those of the plan: each message ended once.
-fn compare_books(registry: &Registry, driven: &Driven, report: &AuditReport, status: &Value) {
+fn compare_books(registry: &Registry, driven: &Driven, audits: &Audits, status: &Value) {
     let mut plan: BTreeMap<&str, u64> = BTreeMap::new();
     for accepted in &driven.accepted {
         *plan.entry(end(registry.morning.message(accepted.index).expected).1).or_default() += 1;
     }
     let planned = |name: &str| plan.get(name).copied().unwrap_or(0);
     let messages = &status["messages"];
-    assert_eq!(messages["accepted"], report.accepted, "{status}");
+    assert_eq!(messages["accepted"], audits.push.accepted, "{status}");
     assert_eq!(messages["processed"], planned(""), "{status}");
     for reason in ["USER_NOT_FOUND", "SERVICE_NOT_ALLOWED"] {
         assert_eq!(messages["rejected_by_reason"][reason], planned(reason), "{reason}: {status}");
@@ -59,7 +68,8 @@ fn compare_books(registry: &Registry, driven: &Driven, report: &AuditReport, sta
     for none in ["expired", "recalled", "quarantined", "pending"] {
         assert_eq!(messages[none], 0, "{none}: {status}");
     }
-    assert_eq!(status["delivered_by_channel"]["push"], report.delivered, "{status}");
+    assert_eq!(status["delivered_by_channel"]["push"], audits.push.delivered, "{status}");
+    assert_eq!(status["delivered_by_channel"]["email"], audits.mail.delivered, "{status}");
     assert_eq!(status["delivered_by_channel"]["in_app"], planned(""), "{status}");
     for none in ["failed", "expired", "cancelled", "pending"] {
         assert_eq!(status["deliveries"][none], 0, "{none}: {status}");
@@ -67,18 +77,16 @@ fn compare_books(registry: &Registry, driven: &Driven, report: &AuditReport, sta
     assert_eq!(status["deliveries"]["suppressed"], unwanted(registry, driven), "{status}");
 }
 
-/// Devices of citizens who took the message, but no push of it.
+/// Devices and addresses of citizens who took the message, but not by them.
 fn unwanted(registry: &Registry, driven: &Driven) -> u64 {
-    let devices = |accepted: &Accepted| {
+    let endpoints = |accepted: &Accepted| {
         let message = registry.morning.message(accepted.index);
-        match message.expected {
-            Expected::Processed { pushes: 0, .. } => {
-                registry.population.citizen(message.recipient).devices.len() as u64
-            }
-            _ => 0,
-        }
+        let Expected::Processed { pushes, email } = message.expected else { return 0 };
+        let citizen = registry.population.citizen(message.recipient);
+        let devices = if pushes == 0 { citizen.devices.len() as u64 } else { 0 };
+        devices + u64::from(citizen.email.is_some() && !email)
     };
-    driven.accepted.iter().map(devices).sum()
+    driven.accepted.iter().map(endpoints).sum()
 }
 
 /// Status and reason a message must end with.
@@ -104,8 +112,13 @@ async fn look_at(setting: &Setting, registry: &Registry, index: u64, id: u128) {
     }
     assert_eq!(seen["message"]["content"]["subject"], body["content"]["subject"]);
     let pushed = matches!(message.expected, Expected::Processed { pushes: 1.., .. });
+    let mailed = matches!(message.expected, Expected::Processed { email: true, .. });
     for delivery in seen["delivery"].as_array().unwrap() {
-        let wanted = delivery["channel"] == "in_app" || pushed;
+        let wanted = match delivery["channel"].as_str().unwrap() {
+            "in_app" => true,
+            "email" => mailed,
+            _ => pushed,
+        };
         let state = if wanted { "delivered" } else { "suppressed" };
         assert_eq!(delivery["state"], state, "message {index}");
     }
