@@ -9,6 +9,7 @@
 )]
 
 mod citizen_contract;
+mod citizen_data;
 mod cli;
 mod config;
 mod crash;
@@ -29,6 +30,7 @@ mod http_kit;
 mod http_openapi;
 mod http_operator;
 mod http_sender;
+mod mail_citizen;
 mod mail_kit;
 mod mail_post;
 mod mail_postfix;
@@ -39,6 +41,7 @@ mod provider_fcm;
 mod provider_smtp;
 mod provider_smtp_secure;
 mod provider_support;
+mod routing_table;
 mod sender_contract;
 mod serve;
 mod smtp_relay;

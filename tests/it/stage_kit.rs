@@ -26,9 +26,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub use house::House;
+pub use person::{Person, Sender, import};
 pub use process::{Said, Server, araldo, free_port, run, running_with};
 
 mod house;
+mod person;
 mod process;
 
 /// The server under test.
@@ -209,6 +211,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The answer, which must have `status`.
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        self
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
