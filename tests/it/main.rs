@@ -29,6 +29,7 @@ mod http_kit;
 mod http_openapi;
 mod http_operator;
 mod http_sender;
+mod live_crowd;
 mod mail_kit;
 mod mail_post;
 mod mail_postfix;
