@@ -31,6 +31,7 @@ use crate::telemetry::{self, Metrics, TelemetryError};
 mod citizen;
 mod first_key;
 mod links;
+mod open_files;
 mod route;
 mod settings;
 
@@ -153,6 +154,7 @@ pub fn serve(config: Config) -> Result<(), ServeError> {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "huge pages stay on");
     }
+    open_files::raise(config.http.max_connections);
     araldo_actors::metric::describe();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

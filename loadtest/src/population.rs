@@ -32,6 +32,9 @@ pub enum Mix {
     OneDevice,
     /// Every citizen has a confirmed address, no device, and takes everything, so that each message is one mail.
     MailOnly,
+    /// Every citizen has exactly one device and a confirmed address, and takes everything, so that each message is one push
+    /// and one mail.
+    DeviceAndMail,
     /// Every citizen takes everything and has neither device nor address, so that each message is in the inbox only.
     InboxOnly,
 }
@@ -214,10 +217,13 @@ mod tests {
     }
 
     #[test]
-    fn one_channel_means_no_other_and_no_obstacle() {
-        for (mix, devices, address) in
-            [(Mix::OneDevice, 1, false), (Mix::MailOnly, 0, true), (Mix::InboxOnly, 0, false)]
-        {
+    fn the_channels_asked_for_means_no_other_and_no_obstacle() {
+        for (mix, devices, address) in [
+            (Mix::OneDevice, 1, false),
+            (Mix::MailOnly, 0, true),
+            (Mix::DeviceAndMail, 1, true),
+            (Mix::InboxOnly, 0, false),
+        ] {
             let population = Population::new(3, 500, mix);
             for index in 0..500 {
                 let citizen = population.citizen(index);

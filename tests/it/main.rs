@@ -30,6 +30,7 @@ mod http_kit;
 mod http_openapi;
 mod http_operator;
 mod http_sender;
+mod live_crowd;
 mod mail_citizen;
 mod mail_kit;
 mod mail_post;

@@ -61,8 +61,13 @@ impl Setting {
 
     /// One service with its sender key, and citizens with one device each.
     pub async fn service(&self, citizens: u64) -> Town {
+        self.service_for(citizens, Mix::OneDevice).await
+    }
+
+    /// The same, with citizens of another kind.
+    pub async fn service_for(&self, citizens: u64, mix: Mix) -> Town {
         let key = self.stage.create_service(SERVICE, "Anagrafe").await.unwrap();
-        let population = Population::new(7, citizens, Mix::OneDevice);
+        let population = Population::new(7, citizens, mix);
         let report = self.stage.import(&population, |_| {}).await.unwrap();
         assert_eq!((report.imported, report.refused), (citizens, 0), "{:?}", report.reasons);
         Town { key, population }
@@ -137,6 +142,12 @@ impl Setting {
             sum = (sum.0 + books.unique_deliveries, sum.1 + books.duplicates);
         }
         sum
+    }
+
+    /// Different mails that the relay took, and those taken again.
+    pub async fn mails(&self) -> (u64, u64) {
+        let books = self.stage.simulator(Kind::Smtp).unwrap().books().await.unwrap();
+        (books.unique_deliveries, books.duplicates)
     }
 }
 

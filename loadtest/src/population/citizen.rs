@@ -155,7 +155,11 @@ pub(super) fn draw(population: &Population, index: u64) -> Citizen {
     let mix = population.mix;
     let reachable = mix != Mix::Real;
     let devices = devices(&mut draw, mix);
-    let has_address = if reachable { mix == Mix::MailOnly } else { draw.percent(70) };
+    let has_address = if reachable {
+        matches!(mix, Mix::MailOnly | Mix::DeviceAndMail)
+    } else {
+        draw.percent(70)
+    };
     let email = has_address.then(|| address(given_name, &surname.name, index));
     let mode = if !reachable && draw.percent(12) { Mode::Manual } else { Mode::Auto };
     Citizen {
@@ -183,7 +187,7 @@ pub(super) fn draw(population: &Population, index: u64) -> Citizen {
 
 fn devices(draw: &mut Draw, mix: Mix) -> Vec<Device> {
     let count = match draw.below(100) {
-        _ if mix == Mix::OneDevice => 1,
+        _ if matches!(mix, Mix::OneDevice | Mix::DeviceAndMail) => 1,
         _ if mix != Mix::Real => 0,
         0..15 => 0,
         15..77 => 1,
