@@ -188,7 +188,9 @@ impl Table {
             .iter()
             .zip(&named)
             .enumerate()
-            .map(|(n, (who, named))| line(n, who, &what, &named.fiscal_code, &named.devices[0].token))
+            .map(|(n, (who, named))| {
+                line(n, who, &what, &named.fiscal_code, &named.devices[0].token)
+            })
             .collect();
         import(&setting.stage, &lines).await;
         setting.stage.stop_server().await.unwrap();
@@ -360,9 +362,10 @@ async fn every_row_of_the_table_reaches_whom_it_must_and_nobody_else() {
     }
     // In each mode 6 citizens have inbox and push on, 2 have the inbox on and
     // can get mail. Of the services 13 may push in LEGACY and AUTO, and 12 in
-    // MANUAL; as many may write mails, were none of them secure.
+    // MANUAL; as many may write mails with a content that says it is not
+    // secure, and some of them with one that says nothing.
     assert_eq!(pushes.len(), 6 * (13 + 13 + 12) * WORDS.len());
-    assert_eq!(mails.len(), MAILS);
+    assert!(mails.len() > 2 * (13 + 13 + 12), "{}", mails.len());
     assert_eq!(taken(&stage.records().await.unwrap()), pushes, "pushes at the providers");
     assert_eq!(taken(&stage.mail_records().await.unwrap()), mails, "mails at the relay");
 
@@ -390,7 +393,8 @@ async fn assert_the_sender_is_told_the_same(
     accepted: &[araldo_loadtest::driver::Accepted],
 ) {
     let citizens = table.who.len() as u64;
-    for sent in accepted.iter().filter(|sent| sent.index % citizens == sent.index / citizens % citizens)
+    for sent in
+        accepted.iter().filter(|sent| sent.index % citizens == sent.index / citizens % citizens)
     {
         let (citizen, service, _) = table.places(sent.index);
         let code = &table.people[citizen].fiscal_code;
