@@ -282,10 +282,10 @@ async fn a_citizen_of_another_partition_is_refused(store: &dyn Store) {
 }
 
 /// Keys and values of a table.
-type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Every row of the store in `path`, by table.
-fn rows(path: &Path) -> BTreeMap<String, Rows> {
+pub(crate) fn rows(path: &Path) -> BTreeMap<String, Rows> {
     let database = Database::builder(path.join("db")).open().unwrap();
     let snapshot = database.snapshot();
     let mut tables = BTreeMap::new();
@@ -323,7 +323,7 @@ fn traces(person: u32, ordinal: u32, messages: &[u64]) -> Vec<(&'static str, Vec
     traces
 }
 
-fn holds(bytes: &[u8], trace: &[u8]) -> bool {
+pub(crate) fn holds(bytes: &[u8], trace: &[u8]) -> bool {
     bytes.windows(trace.len()).any(|window| window == trace)
 }
 
