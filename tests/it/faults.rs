@@ -22,12 +22,7 @@ mod relay;
 const RECOVERY: Duration = Duration::from_secs(40);
 
 async fn setting() -> Setting {
-    Setting::start(|options| {
-        options.retry_base_ms = Some(100);
-        // Faults of push: the relay has its own.
-        options.providers = vec![Kind::Apns, Kind::Fcm];
-    })
-    .await
+    Setting::start(|options| options.retry_base_ms = Some(100)).await
 }
 
 /// Every push arrived, and the books agree with the simulators.
