@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use araldo_actors::domain::id::MessageId;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::http_citizen_kit::{House, LUCA, ROSA, token};
+use crate::http_citizen_kit::{House, LUCA, ROSA, code, token};
 
 const REQUESTS: &str = "/api/identity/v1/user-data-processing";
 
