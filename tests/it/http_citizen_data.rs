@@ -116,7 +116,11 @@ async fn nothing_is_written_by_a_request_whose_session_ended_while_its_body_arri
     let status = format!("/api/communication/v1/messages/{message}/status");
     let mut halves = Vec::new();
     for (method, path, body) in [
-        ("PUT", "/api/communication/v1/installations/thief", json!({"platform": "apns", "pushChannel": "ab12"})),
+        (
+            "PUT",
+            "/api/communication/v1/installations/thief",
+            json!({"platform": "apns", "pushChannel": "ab12"}),
+        ),
         ("PUT", status.as_str(), json!({"change_type": "reading", "is_read": true})),
         ("POST", "/api/identity/v1/profile", json!({"version": 0, "email": "thief@example.it"})),
         ("POST", "/api/identity/v1/user-data-processing", json!({"choice": "DELETE"})),
@@ -143,7 +147,12 @@ async fn nothing_is_written_by_a_request_whose_session_ended_while_its_body_arri
     }
     let kept = house.running.engine.citizen(code(ROSA)).await.unwrap().unwrap();
     assert!(kept.devices.is_empty() && kept.data_requests.is_empty() && kept.email.is_none());
-    let item = house.running.engine.inbox_item(code(ROSA), MessageId::parse(&message).unwrap()).await.unwrap();
+    let item = house
+        .running
+        .engine
+        .inbox_item(code(ROSA), MessageId::parse(&message).unwrap())
+        .await
+        .unwrap();
     assert!(!item.unwrap().entry.marks.read);
     house.stop().await;
 }

@@ -168,7 +168,9 @@ impl Issuer {
             return Err(Checked::Refused("this is not a signed token (JWT)"));
         };
         if has_critical(token) {
-            return Err(Checked::Refused("the token asks for an extension that is not known (crit)"));
+            return Err(Checked::Refused(
+                "the token asks for an extension that is not known (crit)",
+            ));
         }
         let inner = &self.0;
         if header.alg == Algorithm::HS256 {
