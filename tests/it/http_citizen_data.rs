@@ -111,7 +111,7 @@ async fn with_grace_a_deletion_waits_and_can_be_taken_back() {
 async fn nothing_is_written_by_a_request_whose_session_ended_while_its_body_arrived() {
     let house = House::start().await;
     house.citizen(ROSA, json!({})).await;
-    let message = house.send(ROSA, "Un avviso").await;
+    let message = house.send(ROSA, "Un avviso del Comune").await;
     let rosa = token(ROSA);
     let status = format!("/api/communication/v1/messages/{message}/status");
     let mut halves = Vec::new();
