@@ -22,12 +22,18 @@ pub struct LiveSession {
 }
 
 impl LiveSession {
+    /// Whether the session is over: revoked, or the hub was restarted.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.woken.has_changed().is_err()
+    }
+
     /// Waits until the inbox may have changed since the last call; false when
     /// the session is over: revoked, or the hub was restarted. Can be dropped
     /// while it waits without missing anything.
     pub async fn changed(&mut self) -> bool {
         // A change not yet looked at is answered before the end: ask again.
-        self.woken.changed().await.is_ok() && self.woken.has_changed().is_ok()
+        self.woken.changed().await.is_ok() && !self.is_over()
     }
 }
 

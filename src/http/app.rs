@@ -9,7 +9,7 @@ use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::engine::{ChangeError, Engine};
 use araldo_actors::port::store::StoreError;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Http;
@@ -25,6 +25,12 @@ use crate::config::HttpConfig;
 const CALLS: (u32, Duration) = (300, Duration::from_millis(100));
 /// The same for the mails one citizen causes, which may go to anybody.
 const MAILS: (u32, Duration) = (5, Duration::from_secs(60));
+/// The same for searches and copies of everything, which read much.
+const LOOKS: (u32, Duration) = (10, Duration::from_secs(1));
+/// The same for links in mails, which act without a token.
+const LINKS: (u32, Duration) = (10, Duration::from_secs(6));
+/// Searches and parts of copies that are read at one time.
+const MOST_LOOKS: usize = 4;
 
 /// Shared state; cheap to clone.
 #[derive(Clone)]
@@ -37,6 +43,9 @@ struct Inner {
     last_warning: AtomicU64,
     calls: Rate,
     mails: Rate,
+    looks: Rate,
+    links: Rate,
+    looking: Arc<Semaphore>,
     catalogue: Catalogue,
     draining: watch::Sender<bool>,
 }
@@ -55,6 +64,9 @@ impl App {
             last_warning,
             calls: rate(CALLS),
             mails: rate(MAILS),
+            looks: rate(LOOKS),
+            links: rate(LINKS),
+            looking: Arc::new(Semaphore::new(MOST_LOOKS)),
             catalogue: Catalogue::default(),
             draining: watch::Sender::new(false),
         }))
@@ -73,6 +85,27 @@ impl App {
     /// How many mails a citizen may cause.
     pub fn mails(&self) -> &Rate {
         &self.0.mails
+    }
+
+    /// How often a citizen may search, or ask for a copy of everything.
+    pub fn looks(&self) -> &Rate {
+        &self.0.looks
+    }
+
+    /// How often a citizen's links may act.
+    pub fn links(&self) -> &Rate {
+        &self.0.links
+    }
+
+    /// Waits for the right to read much, at most the request timeout.
+    ///
+    /// # Errors
+    /// 503 when too many are reading all that time.
+    pub async fn look(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = Arc::clone(&self.0.looking).acquire_owned();
+        let turn = tokio::time::timeout(self.options().request_timeout, turn).await;
+        // The semaphore is never closed.
+        turn.ok().and_then(Result::ok).ok_or_else(Problem::unavailable)
     }
 
     /// Institutions and services as citizens see them.

@@ -245,13 +245,23 @@ impl Problem {
         }
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.kind.parts().2
+    }
+
+    /// The value of `Retry-After`, if it has one.
+    pub fn wait(&self) -> Option<HeaderValue> {
+        // HTTP counts whole seconds; never tell a client to wait for 0.
+        let seconds = self.retry_after?.as_millis().div_ceil(1000).max(1);
+        Some(HeaderValue::from(u64::try_from(seconds).unwrap_or(60)))
+    }
+
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(wait) = self.retry_after {
-            // HTTP counts whole seconds; never tell a client to wait for 0.
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
-            headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(60)));
+        if let Some(wait) = self.wait() {
+            headers.insert(RETRY_AFTER, wait);
         }
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -286,8 +296,11 @@ impl From<PathRejection> for Problem {
 }
 
 impl From<QueryRejection> for Problem {
-    fn from(_: QueryRejection) -> Self {
-        Self::invalid("the query is not readable")
+    fn from(rejection: QueryRejection) -> Self {
+        super::body::argument_fault(&rejection).map_or_else(
+            || Self::invalid("the query is not readable"),
+            |(argument, reason)| Self::field(argument, reason),
+        )
     }
 }
 

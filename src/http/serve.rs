@@ -23,6 +23,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use write_timeout::WriteTimeout;
 
@@ -37,6 +38,8 @@ mod write_timeout;
 /// Pause after a failed accept: usually the process has no file descriptor
 /// left, and asking again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Shortest time between two warnings of it.
+const WARNINGS: Duration = Duration::from_secs(1);
 /// Longest header of a request.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
@@ -79,13 +82,17 @@ async fn accept(
 ) {
     let slots = Arc::new(Semaphore::new(options.max_connections));
     let protocol = protocol(options);
+    let mut warned: Option<Instant> = None;
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         while connections.try_join_next().is_some() {}
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if warned.is_none_or(|at| at.elapsed() >= WARNINGS) {
+                    warned = Some(Instant::now());
+                    tracing::warn!(%error, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

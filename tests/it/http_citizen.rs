@@ -187,3 +187,31 @@ async fn search_finds_words_wherever_they_are_and_goes_on_where_it_stopped() {
     }
     house.stop().await;
 }
+
+#[tokio::test]
+async fn a_query_that_is_refused_names_its_argument() {
+    let (house, rosa, _) = house_with(0).await;
+    for (path, argument) in [
+        ("/api/citizen/v1/messages?q=carta&limit=many", "limit"),
+        ("/api/citizen/v1/messages?q=carta&limit=-1", "limit"),
+        ("/api/citizen/v1/messages", "q"),
+        ("/api/citizen/v1/preferences?limit=999999999999999999999999", "limit"),
+    ] {
+        let refused = house.get(&rosa, path).await.expect(400).json();
+        assert_eq!(refused["errors"][0]["field"], argument, "{path}: {refused}");
+    }
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn searches_have_a_rate_of_their_own() {
+    let (house, rosa, _) = house_with(0).await;
+    let mut refused = 0;
+    for _ in 0..14 {
+        let answer = house.get(&rosa, "/api/citizen/v1/messages?q=carta").await;
+        refused += usize::from(answer.status == 429);
+    }
+    assert!(refused > 0, "no limit");
+    house.get(&rosa, MESSAGES).await.expect(200);
+    house.stop().await;
+}

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use araldo_actors::domain::id::MessageId;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::http_citizen_kit::{House, LUCA, ROSA, token};
+use crate::http_citizen_kit::{House, LUCA, ROSA, code, token};
 
 const REQUESTS: &str = "/api/identity/v1/user-data-processing";
 
@@ -101,5 +104,55 @@ async fn with_grace_a_deletion_waits_and_can_be_taken_back() {
     assert_eq!((&again["status"], &again["version"]), (&json!("PENDING"), &json!(2)));
     house.post(&rosa, REQUESTS, json!({"choice": "BURN"})).await.expect(400);
     house.get(&rosa, &format!("{REQUESTS}/BURN")).await.expect(400);
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_written_by_a_request_whose_session_ended_while_its_body_arrived() {
+    let house = House::start().await;
+    house.citizen(ROSA, json!({})).await;
+    let message = house.send(ROSA, "Un avviso del Comune").await;
+    let rosa = token(ROSA);
+    let status = format!("/api/communication/v1/messages/{message}/status");
+    let mut halves = Vec::new();
+    for (method, path, body) in [
+        (
+            "PUT",
+            "/api/communication/v1/installations/thief",
+            json!({"platform": "apns", "pushChannel": "ab12"}),
+        ),
+        ("PUT", status.as_str(), json!({"change_type": "reading", "is_read": true})),
+        ("POST", "/api/identity/v1/profile", json!({"version": 0, "email": "thief@example.it"})),
+        ("POST", "/api/identity/v1/user-data-processing", json!({"choice": "DELETE"})),
+    ] {
+        let body = body.to_string();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: araldo\r\nauthorization: Bearer {rosa}\r\n\
+             connection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
+            body.len(),
+            &body[..5]
+        );
+        let mut stream = TcpStream::connect(&house.base).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        halves.push((stream, body));
+    }
+    // Each of them was let in, and waits for the rest of its body.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    house.post(&rosa, "/api/citizen/v1/sessions/revoke", json!({})).await.expect(200);
+    for (mut stream, body) in halves {
+        stream.write_all(&body.as_bytes()[5..]).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    }
+    let kept = house.running.engine.citizen(code(ROSA)).await.unwrap().unwrap();
+    assert!(kept.devices.is_empty() && kept.data_requests.is_empty() && kept.email.is_none());
+    let item = house
+        .running
+        .engine
+        .inbox_item(code(ROSA), MessageId::parse(&message).unwrap())
+        .await
+        .unwrap();
+    assert!(!item.unwrap().entry.marks.read);
     house.stop().await;
 }

@@ -81,3 +81,29 @@ async fn a_link_that_was_changed_expired_or_overtaken_does_nothing() {
     house.call(Method::POST, &good, &[], "").await.expect(200);
     house.stop().await;
 }
+
+#[tokio::test]
+async fn links_that_are_followed_too_often_are_answered_with_a_page() {
+    let house = House::start().await;
+    house.citizen(ROSA, json!({})).await;
+    let link = house.links.unsubscribe(code(ROSA), &ServiceId::parse("anagrafe").unwrap());
+    let link = path(&house, &link);
+    let mut last = None;
+    for _ in 0..20 {
+        let answer = house.call(Method::POST, &link, &[], "confirm=yes").await;
+        if answer.status == 429 {
+            last = Some(answer);
+            break;
+        }
+        answer.expect(200);
+    }
+    let refused = last.expect("a limit");
+    assert!(refused.header("content-type").starts_with("text/html"));
+    assert!(!refused.header("retry-after").is_empty());
+    let stored = house.running.engine.citizen(code(ROSA)).await.unwrap().unwrap();
+    let long = house.call(Method::POST, &link, &[], "x".repeat(20_000)).await.expect(413);
+    assert!(long.header("content-type").starts_with("text/html"));
+    let after = house.running.engine.citizen(code(ROSA)).await.unwrap().unwrap();
+    assert_eq!(stored.revision, after.revision);
+    house.stop().await;
+}

@@ -77,7 +77,7 @@ async fn a_session_that_cannot_go_on_is_told_to_begin_anew() {
     house.send(ROSA, "Uno di troppo, ecco").await;
     let newest = house.live(&rosa, None).await.next().await.unwrap().id;
     let ahead = (newest.parse::<u64>().unwrap() + 1).to_string();
-    for last in [ready.id.as_str(), "nonsense", "-1", &ahead] {
+    for last in [ready.id.as_str(), "nonsense", "-1", "+1", &ahead] {
         let mut live = house.live(&rosa, Some(last)).await;
         let reset = live.next().await.unwrap();
         assert_eq!((reset.name.as_str(), &reset.id), ("reset", &newest), "{last}");

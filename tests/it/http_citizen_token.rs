@@ -301,3 +301,21 @@ fn a_key_file_that_cannot_be_used_is_named_with_its_reason() {
     let text = Issuer::new(&config.citizen).err().unwrap()[0].to_string();
     assert!(text.contains("no public key"), "{text}");
 }
+
+#[tokio::test]
+async fn a_token_with_a_critical_extension_is_refused() {
+    let pair = pair("k1");
+    let house = house_with_pem(&pair).await;
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    for (more, expected) in [(json!({}), 200), (json!({"crit": ["b64"], "b64": true}), 401)] {
+        let mut header = json!({"alg": "ES256", "typ": "JWT"});
+        for (name, value) in more.as_object().unwrap() {
+            header[name] = value.clone();
+        }
+        let text = format!("{}.{}", part(&header), part(&claims()));
+        let signed =
+            jsonwebtoken::crypto::sign(text.as_bytes(), &pair.private, Algorithm::ES256).unwrap();
+        assert_eq!(status(&house, &format!("{text}.{signed}")).await, expected);
+    }
+    house.stop().await;
+}

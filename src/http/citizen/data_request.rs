@@ -94,10 +94,9 @@ pub async fn ask(
     let choice = body::json::<UserDataProcessingChoiceRequest>(&body)?.choice;
     let grace = app.citizens().deletion_grace;
     let now = app.engine().now();
-    let changing = app.engine().change_citizen(session.code(), |present| {
-        asked(present.ok_or_else(session::unknown)?, choice, now, grace)
-    });
-    let citizen = app.change(changing).await?;
+    let asking =
+        |present: Option<_>| asked(present.ok_or_else(session::unknown)?, choice, now, grace);
+    let citizen = session.change(&app, asking).await?;
     let mut request = citizen.data_requests.get(&choice).copied().ok_or_else(absent)?;
     if choice == DataChoice::Delete && grace.is_zero() {
         app.write(app.engine().erase(session.code())).await?;
@@ -184,7 +183,7 @@ pub async fn abort(
 ) -> Result<StatusCode, Problem> {
     let choice = choice(&text)?;
     let now = app.engine().now();
-    let changing = app.engine().change_citizen(session.code(), |present| {
+    let aborting = |present: Option<Citizen>| {
         let mut citizen = present.ok_or_else(absent)?;
         let request = citizen.data_requests.get_mut(&choice).ok_or_else(absent)?;
         if request.status != DataRequestStatus::Pending {
@@ -195,7 +194,7 @@ pub async fn abort(
         request.updated_at = now;
         request.version = request.version.saturating_add(1);
         Ok(citizen)
-    });
-    app.change(changing).await?;
+    };
+    session.change(&app, aborting).await?;
     Ok(StatusCode::ACCEPTED)
 }

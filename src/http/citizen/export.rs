@@ -19,7 +19,8 @@ use hyper::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::session::Session;
+use super::issuer::Identity;
+use super::session::{self, Session};
 use crate::http::app::App;
 use crate::http::problem::Problem;
 use crate::http::sender::message_view::MessageResponse;
@@ -68,7 +69,8 @@ struct InboxMarks {
 /// Everything held of the citizen, as one JSON document.
 ///
 /// Times are ISO 8601 in UTC, texts are UTF-8. The document is complete when
-/// it ends: a failure on the way breaks the connection off.
+/// it ends: a failure on the way breaks the connection off, and so does the
+/// end of the session.
 #[utoipa::path(
     get,
     path = "/api/citizen/v1/user-data",
@@ -79,6 +81,8 @@ struct InboxMarks {
 )]
 pub async fn read(State(app): State<App>, session: Session) -> Result<Response, Problem> {
     let code = session.code();
+    app.looks().take(&code, "too many searches and copies with this fiscal code")?;
+    let identity = session.identity;
     let exported_at = iso(app.engine().now());
     let profile = session.citizen.map(Record::new);
     let profile = serde_json::to_string(&profile).map_err(|_| Problem::unavailable())?;
@@ -86,7 +90,7 @@ pub async fn read(State(app): State<App>, session: Session) -> Result<Response, 
         "{{\"format\":\"{FORMAT}\",\"exported_at\":\"{exported_at}\",\"profile\":{profile},\
          \"messages\":["
     );
-    let writer = Writer { app, code, part: Part::Head(head) };
+    let writer = Writer { app, code, identity, part: Part::Head(head) };
     let parts = unfold(writer, async |mut writer| {
         let bytes = writer.next().await.transpose()?;
         Some((bytes, writer))
@@ -107,6 +111,7 @@ enum Part {
 struct Writer {
     app: App,
     code: FiscalCode,
+    identity: Identity,
     part: Part,
 }
 
@@ -125,6 +130,12 @@ impl Writer {
 
     async fn messages(&mut self, after: Option<MessageId>) -> io::Result<Bytes> {
         let engine = self.app.engine();
+        // For one part only: whoever reads slowly keeps nobody waiting.
+        let _turn = self.app.look().await.map_err(broken)?;
+        let citizen = self.app.read(engine.citizen(self.code)).await.map_err(broken)?;
+        if session::is_revoked(&self.identity, citizen.as_ref()) {
+            return Err(broken(session::revoked()));
+        }
         let found = self.app.read(engine.addressed(self.code, after, CHUNK)).await;
         let found = found.map_err(broken)?;
         let (count, last) = (found.len(), found.last().map(|(message, _)| message.id));

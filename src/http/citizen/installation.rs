@@ -5,7 +5,7 @@
 //! takes its place, and a citizen has several.
 
 use araldo_actors::domain::citizen::{Citizen, Device, Platform};
-use araldo_actors::domain::time::Millis;
+use araldo_actors::engine::ChangeError;
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,7 @@ use crate::http::app::App;
 use crate::http::body::{self, Segments};
 use crate::http::operator::citizen_line::{LONGEST_TOKEN, MOST_DEVICES};
 use crate::http::problem::{Kind, Problem, ProblemBody};
+use crate::http::validate::iso;
 
 /// Longest identifier of an installation; IO's have 36 characters.
 const LONGEST_ID: usize = 128;
@@ -90,10 +91,9 @@ pub async fn put(
         registered_at: app.engine().now(),
         installation: Some(id),
     };
-    let changing = app.engine().change_citizen(session.code(), |present| {
-        register(present.ok_or_else(session::unknown)?, device.clone())
-    });
-    app.change(changing).await?;
+    let registering =
+        |present: Option<_>| register(present.ok_or_else(session::unknown)?, device.clone());
+    session.change(&app, registering).await?;
     Ok(Json(SuccessResponse { message: "ok" }))
 }
 
@@ -139,13 +139,9 @@ impl DeviceOut {
             id: device_id(device),
             platform: device.platform.as_str(),
             installation_id: device.installation.clone(),
-            registered_at: iso_of(device.registered_at),
+            registered_at: iso(device.registered_at),
         }
     }
-}
-
-fn iso_of(at: Millis) -> String {
-    crate::http::validate::iso(at)
 }
 
 /// The identifier of a device, 16 hexadecimal digits.
@@ -193,13 +189,13 @@ pub async fn remove(
     Segments(id): Segments<String>,
 ) -> Result<hyper::StatusCode, Problem> {
     let absent = || Problem::not_found("there is no device with this id");
-    let changing = app.engine().change_citizen(session.code(), |present| {
+    let removing = |present: Option<Citizen>| {
         let mut citizen = present.ok_or_else(absent)?;
         let before = citizen.devices.len();
         citizen.devices.retain(|device| device_id(device) != id);
         if citizen.devices.len() == before { Err(absent()) } else { Ok(citizen) }
-    });
-    app.change(changing).await?;
+    };
+    session.change(&app, removing).await?;
     Ok(hyper::StatusCode::NO_CONTENT)
 }
 
@@ -231,7 +227,6 @@ pub async fn revoke(State(app): State<App>, session: Session) -> Result<Json<Rev
     let devices = session.known()?.devices.len();
     let code = session.code();
     let revoking = async {
-        use araldo_actors::engine::ChangeError;
         let revoked = app.engine().revoke_sessions(code).await;
         revoked.map_err(|error| match error {
             ChangeError::Refused(_) => ChangeError::Refused(session::unknown()),
@@ -240,5 +235,5 @@ pub async fn revoke(State(app): State<App>, session: Session) -> Result<Json<Rev
         })
     };
     let citizen = app.change(revoking).await?;
-    Ok(Json(Revoked { revoked_at: iso_of(citizen.sessions_revoked_at), devices }))
+    Ok(Json(Revoked { revoked_at: iso(citizen.sessions_revoked_at), devices }))
 }

@@ -17,6 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use araldo_actors::domain::time::Millis;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use serde_json::{Map, Value};
@@ -165,6 +167,11 @@ impl Issuer {
         let Ok(header) = decode_header(token) else {
             return Err(Checked::Refused("this is not a signed token (JWT)"));
         };
+        if has_critical(token) {
+            return Err(Checked::Refused(
+                "the token asks for an extension that is not known (crit)",
+            ));
+        }
         let inner = &self.0;
         if header.alg == Algorithm::HS256 {
             // Only the development key is a shared secret.
@@ -245,6 +252,15 @@ impl Checked {
             _ => "this is not a signed token (JWT)",
         })
     }
+}
+
+/// Whether the header names extensions that must be understood (`crit`, RFC
+/// 7515, section 4.1.11): none is known here, so none may be named. A header
+/// that cannot be read says nothing; its token is refused as a whole.
+fn has_critical(token: &str) -> bool {
+    let header = token.split('.').next().unwrap_or_default();
+    let header = URL_SAFE_NO_PAD.decode(header).unwrap_or_default();
+    serde_json::from_slice::<Map<String, Value>>(&header).is_ok_and(|map| map.contains_key("crit"))
 }
 
 /// Reads a small file.

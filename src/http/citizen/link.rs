@@ -5,11 +5,13 @@
 //! 200, without redirects, cookies or anything to load. The link itself is the
 //! permission; its token is in no log and in no page.
 
+use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::preference::ServicePreference;
 use araldo_actors::engine::ChangeError;
 use araldo_actors::policy::routing;
 use axum::extract::{Request, State};
 use axum::response::Response;
+use hyper::header::RETRY_AFTER;
 use hyper::{HeaderMap, StatusCode};
 
 use crate::http::app::App;
@@ -22,6 +24,7 @@ mod page;
 
 /// Longest form of a mail program or browser.
 const FORM_BYTES: usize = 16 * 1024;
+const TOO_MANY: &str = "this citizen's links were followed too often";
 
 /// Asks whether mails of a service shall end.
 #[utoipa::path(
@@ -63,26 +66,41 @@ pub async fn ask_unsubscribe(
     responses(
         (status = 200, description = "No more mails of this service", body = String, content_type = "text/html"),
         (status = 404, description = "The link is not valid", body = String, content_type = "text/html"),
+        (status = 429, description = "This citizen's links were followed too often", body = String, content_type = "text/html"),
     )
 )]
 pub async fn unsubscribe(
     State(app): State<App>,
     Segments(token): Segments<String>,
     request: Request,
+) -> Response {
+    let words = Words::of(request.headers());
+    let done = end_mails(&app, &token, request, &words).await;
+    done.unwrap_or_else(|problem| failed(&words, &problem))
+}
+
+async fn end_mails(
+    app: &App,
+    token: &str,
+    request: Request,
+    words: &Words,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     // Any form will do: the token says everything.
-    body::read(&app, &parts.headers, body, FORM_BYTES).await?;
-    let words = Words::of(&parts.headers);
-    let (code, id) = match app.citizens().links.open_unsubscribe(&token) {
+    body::read(app, &parts.headers, body, FORM_BYTES).await?;
+    let (code, id) = match app.citizens().links.open_unsubscribe(token) {
         Ok(opened) => opened,
-        Err(error) => return Ok(refused(&words, error)),
+        Err(error) => return Ok(refused(words, error)),
     };
+    app.links().take(&code, TOO_MANY)?;
     let service = app.engine().directory().service(&id);
     let now = app.engine().now();
     let changing = app.engine().change_citizen(code, |present| {
-        let mut citizen = present.ok_or(Nobody)?;
+        let mut citizen = present.ok_or(Nothing)?;
         let stored = citizen.preferences.get(&id).copied();
+        if stored.is_some_and(|stored| !stored.email) {
+            return Err(Nothing);
+        }
         let present = stored.or_else(|| {
             service.as_ref().map(|service| routing::preference(&citizen, service, now))
         });
@@ -92,13 +110,13 @@ pub async fn unsubscribe(
         Ok(citizen)
     });
     match app.within_write(changing).await? {
-        // Whoever is not registered gets no mail.
-        Ok(_) | Err(ChangeError::Refused(Nobody)) => {
+        // Whoever is not registered gets no mail; nor does who said so before.
+        Ok(_) | Err(ChangeError::Refused(Nothing)) => {
             Ok(Page::saying(words.unsubscribed, words.unsubscribed_text)
                 .about(service.as_deref().cloned())
-                .answer(&words, StatusCode::OK))
+                .answer(words, StatusCode::OK))
         }
-        Err(error) => Err(of_store(&app, error)),
+        Err(error) => Err(of_store(app, error)),
     }
 }
 
@@ -140,38 +158,66 @@ pub async fn ask_validate(
         (status = 404, description = "The link is not valid", body = String, content_type = "text/html"),
         (status = 409, description = "Another citizen confirmed this address", body = String, content_type = "text/html"),
         (status = 410, description = "The link has expired, or the profile has another address", body = String, content_type = "text/html"),
+        (status = 429, description = "This citizen's links were followed too often", body = String, content_type = "text/html"),
     )
 )]
 pub async fn validate(
     State(app): State<App>,
     Segments(token): Segments<String>,
     request: Request,
+) -> Response {
+    let words = Words::of(request.headers());
+    let done = confirm(&app, &token, request, &words).await;
+    done.unwrap_or_else(|problem| failed(&words, &problem))
+}
+
+async fn confirm(
+    app: &App,
+    token: &str,
+    request: Request,
+    words: &Words,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    body::read(&app, &parts.headers, body, FORM_BYTES).await?;
-    let words = Words::of(&parts.headers);
-    let (code, address) = match app.citizens().links.open_validate(&token, app.engine().now()) {
+    body::read(app, &parts.headers, body, FORM_BYTES).await?;
+    let (code, address) = match app.citizens().links.open_validate(token, app.engine().now()) {
         Ok(opened) => opened,
-        Err(error) => return Ok(refused(&words, error)),
+        Err(error) => return Ok(refused(words, error)),
     };
+    app.links().take(&code, TOO_MANY)?;
+    let is_its = |citizen: &Citizen| citizen.address() == Some(address);
+    let present = app.read(app.engine().citizen(code)).await?;
+    if present.is_some_and(|citizen| is_its(&citizen) && citizen.email_validated) {
+        // It was confirmed before: nothing is written.
+        let page = Page::saying(words.validated, words.validated_text);
+        return Ok(page.answer(words, StatusCode::OK));
+    }
     let changing = app.engine().change_citizen(code, |present| {
-        let mut citizen =
-            present.filter(|citizen| citizen.address() == Some(address)).ok_or(Nobody)?;
+        let mut citizen = present.filter(is_its).ok_or(Nothing)?;
         citizen.email_validated = true;
         Ok(citizen)
     });
     let (title, text, status) = match app.within_write(changing).await? {
         Ok(_) => (words.validated, words.validated_text, StatusCode::OK),
-        Err(ChangeError::Refused(Nobody)) => (words.gone, words.gone_text, StatusCode::GONE),
+        Err(ChangeError::Refused(Nothing)) => (words.gone, words.gone_text, StatusCode::GONE),
         Err(ChangeError::AddressTaken) => (words.taken, words.taken_text, StatusCode::CONFLICT),
-        Err(error) => return Err(of_store(&app, error)),
+        Err(error) => return Err(of_store(app, error)),
     };
-    Ok(Page::saying(title, text).answer(&words, status))
+    Ok(Page::saying(title, text).answer(words, status))
 }
 
-/// Nobody the link is about.
+/// There is nothing to change: nobody the link is about, or it is so already.
 #[derive(Clone, Copy)]
-struct Nobody;
+struct Nothing;
+
+/// What went wrong on the way, as a page.
+fn failed(words: &Words, problem: &Problem) -> Response {
+    let mut response =
+        Page::saying(words.failed, words.failed_text).answer(words, problem.status());
+    if let Some(wait) = problem.wait() {
+        response.headers_mut().insert(RETRY_AFTER, wait);
+    }
+    response
+}
 
 fn refused(words: &Words, error: LinkError) -> Response {
     let (title, text, status) = match error {
@@ -181,12 +227,12 @@ fn refused(words: &Words, error: LinkError) -> Response {
     Page::saying(title, text).answer(words, status)
 }
 
-fn of_store(app: &App, error: ChangeError<Nobody>) -> Problem {
+fn of_store(app: &App, error: ChangeError<Nothing>) -> Problem {
     match error {
         ChangeError::Store(error) => {
             app.warn_of_store(&error);
             Problem::of_store(&error)
         }
-        ChangeError::Refused(Nobody) | ChangeError::AddressTaken => Problem::unavailable(),
+        ChangeError::Refused(Nothing) | ChangeError::AddressTaken => Problem::unavailable(),
     }
 }

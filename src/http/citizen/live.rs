@@ -41,6 +41,8 @@ const CHUNK: usize = 32;
 const LONGEST: Duration = Duration::from_hours(24 * 365);
 /// What a client is told to wait where there are too many sessions.
 const RETRY: Duration = Duration::from_secs(5);
+/// Shortest time a client is told to wait before it comes back.
+const COMEBACK: Duration = Duration::from_secs(2);
 
 /// Asks a proxy in front to pass each event on at once (nginx, and others who
 /// follow it).
@@ -99,7 +101,9 @@ pub async fn open(
         return Err(session::revoked());
     }
     let left = session.identity.expires_at.since(app.engine().now()).min(LONGEST);
+    let retry = Some(comeback(app.engine().random_bits()));
     let mut reader = Reader {
+        retry,
         draining: app.draining(),
         app,
         code,
@@ -115,6 +119,20 @@ pub async fn open(
         Some((event, reader))
     });
     Ok((NO_BUFFERING, Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive)))
+}
+
+/// A time to wait before a client comes back, [`COMEBACK`] at least and less
+/// than twice that: those whom a restart cut off do not all come at once.
+fn comeback(random: u128) -> Duration {
+    let spread = u64::try_from(COMEBACK.as_millis()).unwrap_or(1);
+    let more = u64::try_from(random % u128::from(spread)).unwrap_or(0);
+    COMEBACK + Duration::from_millis(more)
+}
+
+/// The place of `last`: a number in digits and nothing else.
+fn place(last: &str) -> Option<u64> {
+    let is_digits = last.bytes().all(|byte| byte.is_ascii_digit());
+    if is_digits { last.parse().ok() } else { None }
 }
 
 fn refused(refused: LiveRefused) -> Problem {
@@ -139,6 +157,8 @@ struct Reader {
     ends: Instant,
     /// Everything up to here was told.
     cursor: u64,
+    /// How long the client shall wait before it comes back; told once.
+    retry: Option<Duration>,
     /// Read and not yet written: at most [`CHUNK`].
     waiting: VecDeque<Event>,
 }
@@ -147,16 +167,17 @@ impl Reader {
     /// Finds where to go on.
     async fn begin(&mut self, last: Option<&str>) -> Result<(), Problem> {
         let newest = self.events(None, 0).await?.newest;
-        let Some(last) = last else {
+        // A client that has seen nothing yet may say so by an empty id.
+        let Some(last) = last.map(str::trim).filter(|last| !last.is_empty()) else {
             self.cursor = newest;
             self.waiting.push_back(event("ready", newest, "{}".to_owned()));
             return Ok(());
         };
-        let reason = match last.trim().parse::<u64>() {
-            Err(_) => Some("Last-Event-ID is not a number"),
-            Ok(seen) if seen > newest => Some("Last-Event-ID lies ahead of this inbox"),
-            Ok(seen) if self.is_far_behind(seen).await? => Some("too much was missed"),
-            Ok(seen) => {
+        let reason = match place(last) {
+            None => Some("Last-Event-ID is not a number"),
+            Some(seen) if seen > newest => Some("Last-Event-ID lies ahead of this inbox"),
+            Some(seen) if self.is_far_behind(seen).await? => Some("too much was missed"),
+            Some(seen) => {
                 self.cursor = seen;
                 None
             }
@@ -193,11 +214,16 @@ impl Reader {
     /// client comes back and goes on where it was.
     async fn next(&mut self) -> Option<Event> {
         loop {
-            if *self.draining.borrow() || Instant::now() >= self.ends {
+            // Also while there is much to catch up with.
+            let is_over = self.live.is_over() || *self.draining.borrow();
+            if is_over || Instant::now() >= self.ends {
                 return None;
             }
             if let Some(event) = self.waiting.pop_front() {
-                return Some(event);
+                return Some(match self.retry.take() {
+                    Some(retry) => event.retry(retry),
+                    None => event,
+                });
             }
             let found = self.events(Some(self.cursor), CHUNK).await.ok()?.events;
             if let Some(last) = found.last() {

@@ -258,6 +258,8 @@ async fn change_marks(
     let body = body::read(app, &parts.headers, body, app.options().body_limit).await?;
     let change = body::json::<MessageStatusChange>(&body)?.check()?;
     let id = MessageId::parse(id).map_err(|_| absent())?;
+    // The body may have taken its time, and the session ended meanwhile.
+    session.look_again(app).await?;
     let entry = app.write(app.engine().mark(session.code(), id, change)).await?;
     let entry = entry.ok_or_else(absent)?;
     Ok(Json(entry.marks.into()))

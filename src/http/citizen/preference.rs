@@ -149,10 +149,9 @@ pub async fn update(
     let (parts, body) = request.into_parts();
     let body = body::read(&app, &parts.headers, body, app.options().body_limit).await?;
     let given: PreferenceIn = body::json(&body)?;
-    let changing = app.engine().change_citizen(session.code(), |present| {
-        set(present.ok_or_else(session::unknown)?, &service.id, given)
-    });
-    let citizen = app.change(changing).await?;
+    let setting =
+        |present: Option<_>| set(present.ok_or_else(session::unknown)?, &service.id, given);
+    let citizen = session.change(&app, setting).await?;
     Ok(Json(PreferenceOut::new(&citizen, &service, app.engine().now())))
 }
 

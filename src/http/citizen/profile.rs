@@ -210,15 +210,14 @@ pub async fn update(
     let body = body::read(&app, &parts.headers, body, app.options().body_limit).await?;
     let change = body::json::<ProfileChange>(&body)?.check()?;
     drop(body);
-    refuse_taken(&app, &session, &change).await?;
     let is_new_address = change.is_new_address(session.citizen.as_ref());
     if is_new_address {
+        // Before anything is said of the address: nobody asks for many.
         email::take_turn(&app, &session)?;
     }
+    refuse_taken(&app, &session, &change).await?;
     let fresh = initial(&session.identity);
-    let changing =
-        app.engine().change_citizen(session.code(), |present| change.apply(present, &fresh));
-    let citizen = app.change(changing).await?;
+    let citizen = session.change(&app, |present| change.apply(present, &fresh)).await?;
     if is_new_address {
         email::send_or_warn(&app, &citizen);
     }

@@ -37,6 +37,41 @@ impl Session {
     pub fn known(&self) -> Result<&Citizen, Problem> {
         self.citizen.as_ref().ok_or_else(unknown)
     }
+
+    /// Whether the session holds under the `present` record: the one it began
+    /// with may have been replaced while the body arrived.
+    ///
+    /// # Errors
+    /// 401 when its citizen ended it.
+    pub fn still_holds(&self, present: Option<&Citizen>) -> Result<(), Problem> {
+        if is_revoked(&self.identity, present) { Err(revoked()) } else { Ok(()) }
+    }
+
+    /// As [`Session::still_holds`], by the record that the store has now.
+    ///
+    /// # Errors
+    /// 401; 503 when the store does not answer.
+    pub async fn look_again(&self, app: &App) -> Result<(), Problem> {
+        self.still_holds(app.read(app.engine().citizen(self.code())).await?.as_ref())
+    }
+
+    /// Changes the citizen's own record, if the session still holds: it is
+    /// asked of the very record that is replaced, so that nothing is written
+    /// after the end of the session, however long ago the request began.
+    ///
+    /// # Errors
+    /// 401; what `change` says; 503 when the store does not answer.
+    pub async fn change(
+        &self,
+        app: &App,
+        mut change: impl FnMut(Option<Citizen>) -> Result<Citizen, Problem> + Send,
+    ) -> Result<Citizen, Problem> {
+        let changing = app.engine().change_citizen(self.code(), |present| {
+            self.still_holds(present.as_ref())?;
+            change(present)
+        });
+        app.change(changing).await
+    }
 }
 
 /// 404: the citizen has no profile here.

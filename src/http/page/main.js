@@ -4,8 +4,8 @@ import * as account from './account.js';
 import { fill, h, icon, unseen } from './dom.js';
 import * as inbox from './inbox.js';
 import { choose, language, start, t } from './language.js';
-import { announce, empty, fail, heading, note } from './say.js';
-import { end, onEnd, takeFromAddress, token } from './session.js';
+import { announce, ask, empty, fail, heading, note } from './say.js';
+import { begin as hold, end, onEnd, takeFromAddress, token } from './session.js';
 import { activation } from './view_activation.js';
 import { dataView } from './view_data.js';
 import { devicesView } from './view_devices.js';
@@ -161,16 +161,29 @@ function resume() {
   account.load().then(({ has_profile: has }) => has === false && paint({ focus: true }), fail);
 }
 
-addEventListener('hashchange', () => {
-  if (takeFromAddress()) {
+/** Signs in with a token from the address. A link must not put somebody else in the place of whoever is signed in: that is asked. */
+async function takeOver(given) {
+  if (given === null || given === token()) return;
+  if (token() !== null) {
+    if (!await ask({ title: t('signIn.replace'), text: t('signIn.replaceText'), confirm: t('signIn.replaceConfirm') })) return;
     inbox.stop();
     account.forget();
-    resume();
   }
+  reason = null;
+  hold(given);
+  resume();
   paint({ focus: true });
+}
+
+addEventListener('hashchange', () => {
+  const given = takeFromAddress();
+  paint({ focus: true });
+  takeOver(given);
 });
 
 start();
-takeFromAddress();
+const arrived = takeFromAddress();
+if (token() === null && arrived !== null) hold(arrived);
 paint();
 if (token() !== null) resume();
+takeOver(arrived);

@@ -19,11 +19,10 @@ export function end(reason) {
 /** Who is told when the session ends. */
 export const onEnd = (listener) => { ended = listener; };
 
-/** Takes a token out of the address, so that it stays in no history; whether there was one. */
+/** Takes a token out of the address, so that it stays in no history; null when there was none. */
 export function takeFromAddress() {
   const found = /^#token=([A-Za-z0-9_.~-]+)$/.exec(location.hash);
-  if (!found) return false;
-  begin(found[1]);
+  if (!found) return null;
   history.replaceState(null, '', `${location.pathname}#/inbox`);
-  return true;
+  return found[1];
 }

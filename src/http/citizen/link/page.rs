@@ -48,6 +48,8 @@ pub struct Words {
     pub gone_text: &'static str,
     pub invalid: &'static str,
     pub invalid_text: &'static str,
+    pub failed: &'static str,
+    pub failed_text: &'static str,
 }
 
 const ITALIAN: Words = Words {
@@ -72,6 +74,8 @@ const ITALIAN: Words = Words {
         nell'app.",
     invalid: "Il link non è valido",
     invalid_text: "Forse è stato copiato solo in parte. Aprilo di nuovo dall'e-mail.",
+    failed: "Non ci siamo riusciti",
+    failed_text: "In questo momento non è possibile. Riprova tra qualche minuto.",
 };
 
 const ENGLISH: Words = Words {
@@ -96,6 +100,8 @@ const ENGLISH: Words = Words {
         link in the app.",
     invalid: "This link is not valid",
     invalid_text: "Perhaps only a part of it was copied. Open it from the e-mail again.",
+    failed: "That did not work",
+    failed_text: "It is not possible at this moment. Try again in a few minutes.",
 };
 
 impl Words {
