@@ -188,7 +188,9 @@ impl Table {
             .iter()
             .zip(&named)
             .enumerate()
-            .map(|(n, (who, named))| line(n, who, &what, &named.fiscal_code, &named.devices[0].token))
+            .map(|(n, (who, named))| {
+                line(n, who, &what, &named.fiscal_code, &named.devices[0].token)
+            })
             .collect();
         import(&setting.stage, &lines).await;
         setting.stage.stop_server().await.unwrap();
@@ -390,7 +392,8 @@ async fn assert_the_sender_is_told_the_same(
     accepted: &[araldo_loadtest::driver::Accepted],
 ) {
     let citizens = table.who.len() as u64;
-    for sent in accepted.iter().filter(|sent| sent.index % citizens == sent.index / citizens % citizens)
+    for sent in
+        accepted.iter().filter(|sent| sent.index % citizens == sent.index / citizens % citizens)
     {
         let (citizen, service, _) = table.places(sent.index);
         let code = &table.people[citizen].fiscal_code;

@@ -119,5 +119,9 @@ pub async fn import(stage: &Stage, lines: &[Value]) {
     let kind = Some("application/x-ndjson");
     let answer = operator.send(Method::POST, path, kind, Bytes::from(text)).await.unwrap();
     let answer: Value = serde_json::from_slice(&answer).unwrap();
-    assert_eq!((&answer["refused"], &answer["imported"]), (&json!(0), &json!(lines.len())), "{answer}");
+    assert_eq!(
+        (&answer["refused"], &answer["imported"]),
+        (&json!(0), &json!(lines.len())),
+        "{answer}"
+    );
 }
