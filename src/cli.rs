@@ -38,7 +38,7 @@ use global::Global;
     version,
     about = "The notification engine of a state",
     long_about = "Araldo takes messages from public bodies over HTTP and brings them to citizens: \
-        into the inbox of the app and, as each citizen chose, by push.",
+        into the inbox of the app and, as each citizen chose, by push and e-mail.",
     after_help = "First steps:\n  \
         araldo check-config --config araldo.toml      what would be in force, and what is wrong\n  \
         araldo serve --config araldo.toml             start; writes <store.path>/admin.key once\n  \

@@ -9,6 +9,7 @@
 //! nothing it returns is out of range; no value is a secret, since secrets are
 //! only named by file. Nothing here survives a crash or needs to.
 
+mod advice;
 mod environment;
 mod error;
 mod file;
@@ -18,6 +19,7 @@ mod route;
 mod schema;
 mod types;
 
+pub use advice::warnings;
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layers::Effective;
 pub(crate) use schema::nearest;

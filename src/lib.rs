@@ -1,5 +1,6 @@
 //! The server: everything that touches the outside, and the assembly.
 
+pub mod address;
 pub mod app;
 pub mod cli;
 pub mod config;

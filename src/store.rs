@@ -65,6 +65,11 @@ pub fn first_revision(ordinal: u32) -> u64 {
 /// and revision; a device already registered keeps its time of registration
 /// and its installation; what only the citizen can set stays. Another mode
 /// ends the preferences stored until then, as when the citizen changes it.
+///
+/// Once the citizen has accepted the terms of service the profile is the
+/// citizen's: what the citizen chooses there stays, an import brings only what
+/// the registries know (residence, places, year of birth, time zone, quiet
+/// hours, activations).
 pub fn renew(stored: &Citizen, given: &mut Citizen) {
     given.version = stored.version.saturating_add(1);
     given.revision = stored.revision.saturating_add(1);
@@ -88,11 +93,29 @@ pub fn renew(stored: &Citizen, given: &mut Citizen) {
     } else {
         given.settings_version = stored.settings_version.saturating_add(1);
     }
+    if stored.accepted_tos_version.is_some() {
+        keep_choices(stored, given);
+    }
     given.accepted_tos_version = stored.accepted_tos_version;
     given.reminders = stored.reminders;
     given.last_app_version.clone_from(&stored.last_app_version);
     given.sessions_revoked_at = stored.sessions_revoked_at;
     given.data_requests.clone_from(&stored.data_requests);
+}
+
+/// Keeps what a citizen chose, in `given`, of `stored`.
+fn keep_choices(stored: &Citizen, given: &mut Citizen) {
+    given.email.clone_from(&stored.email);
+    given.email_validated = stored.email_validated;
+    given.languages.clone_from(&stored.languages);
+    given.devices.clone_from(&stored.devices);
+    given.inbox_enabled = stored.inbox_enabled;
+    given.email_enabled = stored.email_enabled;
+    given.push_enabled = stored.push_enabled;
+    given.push_content = stored.push_content;
+    given.mode = stored.mode;
+    given.settings_version = stored.settings_version;
+    given.preferences.clone_from(&stored.preferences);
 }
 
 /// Why an erasure has to wait.

@@ -201,6 +201,7 @@ impl Assembly {
             connector: route.connector,
             connections: route.connections,
             breaker: route.breaker,
+            guard: Arc::default(),
             intensity: self.options.intensity,
             clock: Arc::clone(&self.ports.clock),
             board: Arc::clone(&self.board),

@@ -1,5 +1,6 @@
 //! This installation's secret, and the links in mails that it seals.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,8 +28,15 @@ pub(super) fn secret(config: &Config) -> Result<Secret, ServeError> {
 /// # Errors
 /// [`ServeError::Secret`].
 pub(super) fn shared_secret(file: &Path) -> Result<Secret, ServeError> {
-    let read = std::fs::metadata(file).and_then(|_| Secret::load_or_create(file));
-    read.map_err(|error| ServeError::Secret { file: file.to_owned(), error })
+    Secret::load(file).map_err(|error| {
+        let error = if error.kind() == io::ErrorKind::NotFound {
+            let reason = "is missing; it must hold 64 hexadecimal digits, the same on every node";
+            io::Error::new(error.kind(), reason)
+        } else {
+            error
+        };
+        ServeError::Secret { file: file.to_owned(), error }
+    })
 }
 
 /// Links to this server as citizens reach it.

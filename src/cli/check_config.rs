@@ -34,6 +34,10 @@ impl CheckConfig {
                 return Err(CliError::Usage(format!("the configuration is wrong\n{lines}")));
             }
         };
+        for warning in config::warnings(&loaded.config) {
+            // Nothing can be done about a standard error that is closed.
+            let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        }
         let mut out = output::stdout();
         write!(out, "{}", loaded.effective)?;
         Ok(out.flush()?)

@@ -20,12 +20,13 @@ use super::types::{
     CitizenConfig, Config, EngineConfig, HttpConfig, LiveConfig, LogConfig, LogFormat, NodeConfig,
     RetentionConfig, RouteConfig, StoreConfig, StoreKind,
 };
-use super::{route, schema};
+use super::{advice, route, schema};
 
 /// Builds the configuration; `None` beside errors.
 pub fn read(effective: &Effective) -> (Option<Config>, Vec<ConfigError>) {
     let reader = Reader::new(effective);
     let config = read_with(&reader);
+    advice::check_links(&reader, &config);
     let errors = reader.errors.into_inner();
     (errors.is_empty().then_some(config), errors)
 }
@@ -78,7 +79,7 @@ fn citizen(reader: &Reader<'_>) -> CitizenConfig {
     CitizenConfig {
         issuer: text("citizen.issuer"),
         audience: text("citizen.audience"),
-        fiscal_code_claim: reader.name("citizen.fiscal_code_claim", 64),
+        fiscal_code_claim: claim(reader, "citizen.fiscal_code_claim"),
         jwks_url: text("citizen.jwks_url").inspect(|url| {
             let known = |uri: hyper::Uri| {
                 matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
@@ -94,6 +95,16 @@ fn citizen(reader: &Reader<'_>) -> CitizenConfig {
         secret_file: reader.optional_path("citizen.secret_file"),
         validation: reader.hours("citizen.validation_hours", 1..=720),
     }
+}
+
+/// The name of a claim: any text (RFC 7519, 4.2 and 4.3), often an address, as
+/// `https://attributes.eid.gov.it/fiscal_number`.
+fn claim(reader: &Reader<'_>, key: &str) -> String {
+    let text = reader.text(key);
+    if !(1..=256).contains(&text.len()) || text.chars().any(char::is_control) {
+        reader.refuse(key, "must be 1 to 256 bytes without control characters");
+    }
+    text
 }
 
 fn live(reader: &Reader<'_>) -> LiveConfig {
@@ -187,7 +198,7 @@ impl<'a> Reader<'a> {
 
     /// Where a fault of `key` is to be mended. What a route does not say is
     /// said where the route is: the defaults are nobody's to edit.
-    fn origin(&self, key: &str) -> Origin {
+    pub fn origin(&self, key: &str) -> Origin {
         let origin_of = |key: &str| self.effective.get(key).map(|entry| entry.origin.clone());
         match (origin_of(key), schema::route_key(key)) {
             (None | Some(Origin::Default), Some((name, _))) => {
@@ -200,7 +211,12 @@ impl<'a> Reader<'a> {
     /// Notes that the value of `key` is refused.
     pub fn refuse(&self, key: &str, reason: impl Into<String>) {
         let origin = self.origin(key);
-        self.errors.borrow_mut().push(ConfigError::new(origin, key, reason));
+        self.push(ConfigError::new(origin, key, reason));
+    }
+
+    /// Notes an error.
+    pub fn push(&self, error: ConfigError) {
+        self.errors.borrow_mut().push(error);
     }
 
     /// A whole number in `range`.

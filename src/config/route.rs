@@ -1,11 +1,10 @@
 //! `[route.NAME]`: the push accounts and mail relays.
 
-use std::net::IpAddr;
-
 use araldo_actors::domain::id::RouteId;
 use lettre::message::Mailbox;
 use rustls::pki_types::ServerName;
 
+use super::advice::is_this_machine;
 use super::reader::Reader;
 use super::types::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
 
@@ -88,10 +87,6 @@ fn smtp(reader: &Reader<'_>, key: &impl Fn(&str) -> String) -> Smtp {
         tls,
         credentials,
     }
-}
-
-fn is_this_machine(host: &str) -> bool {
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A mailbox (RFC 5322, 3.4) that every relay and reader takes.

@@ -170,7 +170,8 @@ fn a_route_names_what_it_lacks_and_what_its_kind_does_not_have() {
 
 #[test]
 fn a_relay_takes_what_it_does_not_say_from_its_kind() {
-    let text = "[route.mail]\nkind = \"smtp\"\nhost = \"relay.example.it\"\n\
+    let text = "[http]\npublic_url = \"https://messages.example.it\"\n\
+        [route.mail]\nkind = \"smtp\"\nhost = \"relay.example.it\"\n\
         from = \"Araldo <no-reply@example.it>\"\nsessions = 9\n";
     let config = load_all(text, &[], &[]).expect("valid").config;
     let route = &config.routes[0];
@@ -206,6 +207,20 @@ fn a_relay_names_what_it_lacks_and_what_does_not_fit_together() {
         "FILE:22: route.d.connections: a route of kind \"smtp\" has no such key",
     ] {
         assert!(errors.contains(expected), "{expected} not in:\n{errors}");
+    }
+}
+
+#[test]
+fn a_claim_may_be_named_by_any_text() {
+    let claim = |name: &str| format!("[citizen]\nfiscal_code_claim = \"{name}\"\n");
+    for name in ["https://attributes.eid.gov.it/fiscal_number", "codice fiscale", &"c".repeat(256)]
+    {
+        let config = load_all(&claim(name), &[], &[]).expect("valid").config;
+        assert_eq!(config.citizen.fiscal_code_claim, name);
+    }
+    for wrong in ["", "a\\nb", &"c".repeat(257)] {
+        let errors = errors_of(&claim(wrong));
+        assert!(errors.contains("FILE:2: citizen.fiscal_code_claim: must be 1 to 256"), "{errors}");
     }
 }
 

@@ -7,6 +7,7 @@ use araldo_actors::domain::time::Millis;
 use jiff::Timestamp;
 
 use super::problem::{FieldError, Problem};
+use crate::address;
 
 /// Refused fields so far: all of them are reported at once.
 #[derive(Debug, Default)]
@@ -49,17 +50,21 @@ impl Faults {
     }
 }
 
-/// Longest address, RFC 5321 section 4.5.3.1.3 without the brackets.
-const LONGEST_EMAIL: usize = 254;
-
-/// Whether `text` has the parts of an e-mail address that matter here; whether
-/// it exists only a mail can tell.
+/// Whether `text` is an e-mail address that mails can be written to.
 pub fn is_email(text: &str) -> bool {
-    text.len() <= LONGEST_EMAIL
-        && !text.chars().any(|c| c.is_whitespace() || c.is_control())
-        && text.rsplit_once('@').is_some_and(|(local, domain)| {
-            (1..=64).contains(&local.len()) && !local.contains('@') && !domain.is_empty()
-        })
+    address::parse(text).is_some()
+}
+
+/// Leaves the first of each.
+pub fn keep_first<T: PartialEq + Copy>(items: &mut Vec<T>) {
+    let mut seen = Vec::with_capacity(items.len());
+    items.retain(|item| {
+        let is_new = !seen.contains(item);
+        if is_new {
+            seen.push(*item);
+        }
+        is_new
+    });
 }
 
 /// A fiscal code, or the problem that names its field.

@@ -19,6 +19,7 @@ use crate::store_fixture::{
 contract!(
     citizens_keep_ordinals_versions_and_registration_times,
     an_import_leaves_what_only_the_citizen_can_set,
+    an_import_leaves_the_choices_of_a_citizen_who_took_the_profile_over,
     another_mode_ends_the_preferences_stored_until_then,
     a_record_is_swapped_only_if_it_is_the_one_expected,
     a_new_record_is_swapped_in_only_where_there_is_none,
@@ -77,7 +78,6 @@ async fn an_import_leaves_what_only_the_citizen_can_set(store: &dyn Store) {
     let own = swap(store, 1, |mine| {
         mine.devices[0].installation = Some("phone".to_owned());
         mine.sessions_revoked_at = Millis(77);
-        mine.accepted_tos_version = Some(3);
         mine.settings_version = 8;
         mine.reminders = false;
         mine.last_app_version = Some("2.0".to_owned());
@@ -103,6 +103,46 @@ async fn an_import_leaves_what_only_the_citizen_can_set(store: &dyn Store) {
     preference.push = false;
     assert!(stored(store, 1).await == expected);
     assert_eq!(store.erasures_due(Millis(50), 9).await.unwrap(), vec![code(1)]);
+}
+
+async fn an_import_leaves_the_choices_of_a_citizen_who_took_the_profile_over(store: &dyn Store) {
+    let service = ServiceId::parse("service-1").unwrap();
+    put(store, citizen(1)).await;
+    let own = swap(store, 1, |mine| {
+        mine.accepted_tos_version = Some(3);
+        mine.email = Some("mine@example.org".to_owned());
+        mine.email_validated = true;
+        mine.mode = PreferencesMode::Manual;
+        mine.settings_version = 1;
+        mine.push_enabled = false;
+        mine.devices = vec![device(12, 50)];
+        mine.preferences.insert(service.clone(), ServicePreference::ALL);
+    });
+    let Swap::Stored(own) = own.await else { panic!("not swapped") };
+
+    let mut line = citizen(1);
+    line.birth_year = Some(1970);
+    line.email = Some("registry@example.org".to_owned());
+    line.email_validated = true;
+    line.devices = vec![device(1, 900), device(11, 900)];
+    assert_eq!(put(store, line).await, UPDATED);
+
+    let mut expected = *own;
+    expected.version += 1;
+    expected.revision += 1;
+    expected.birth_year = Some(1970);
+    assert!(stored(store, 1).await == expected);
+
+    // The address of the line was not taken for the citizen; the own one was.
+    let with = |n, email: &str| Citizen {
+        email: Some(email.to_owned()),
+        email_validated: true,
+        ..citizen(n)
+    };
+    put(store, with(2, "registry@example.org")).await;
+    put(store, with(3, "mine@example.org")).await;
+    assert!(stored(store, 2).await.email_validated);
+    assert!(!stored(store, 3).await.email_validated);
 }
 
 async fn another_mode_ends_the_preferences_stored_until_then(store: &dyn Store) {

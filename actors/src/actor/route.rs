@@ -20,6 +20,7 @@ use crate::message::route::{RouteMessage, Signal};
 use crate::message::ticket::Ticket;
 use crate::policy::breaker::{Allowance, Breaker, BreakerLimits};
 use crate::policy::lanes::LaneQueue;
+use crate::policy::refusals::RefusalGuard;
 use crate::policy::restart::Intensity;
 use crate::port::clock::Clock;
 use crate::port::provider::Connector;
@@ -34,6 +35,7 @@ pub(crate) struct Context {
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) connections: usize,
     pub(crate) breaker: BreakerLimits,
+    pub(crate) guard: Arc<RefusalGuard>,
     pub(crate) intensity: Intensity,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Arc<Board>,
@@ -152,6 +154,7 @@ fn connection_child(
         address: address.clone(),
         id: context.id.clone(),
         connector: Arc::clone(&context.connector),
+        guard: Arc::clone(&context.guard),
         clock: Arc::clone(&context.clock),
     };
     Child::of(name, || connection::Connection, arguments)
@@ -305,6 +308,9 @@ impl State {
             (RouteState::Halted, format!("the provider answered {reason}"))
         } else if connections == 0 {
             (RouteState::Down, self.trouble.clone())
+        } else if self.context.guard.is_raised() {
+            let detail = "the provider refuses every recipient; deliveries wait";
+            (RouteState::Down, detail.to_owned())
         } else if self.breaker.is_open() {
             (RouteState::Down, "the provider fails; one probe at a time".to_owned())
         } else if self.paused_until.is_some() {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::http::body::{self, Object};
-use crate::http::validate::{Faults, is_email, must_be};
+use crate::http::validate::{Faults, is_email, keep_first, must_be};
 
 /// Most devices of a citizen.
 pub const MOST_DEVICES: usize = 20;
@@ -158,13 +158,7 @@ impl CitizenLine {
             Activation { status, at: now }
         });
         let mut languages = self.languages.unwrap_or_default();
-        let mut seen = Vec::new();
-        languages.retain(|language| {
-            !seen.contains(language) && {
-                seen.push(*language);
-                true
-            }
-        });
+        keep_first(&mut languages);
         let fresh = Citizen::new(code?);
         Some(Citizen {
             email,

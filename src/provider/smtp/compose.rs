@@ -25,12 +25,14 @@ use lettre::message::{Mailbox, MessageBuilder, MultiPart, SinglePart};
 use lettre::{Address, Message};
 
 use super::super::id_text::{UUID_LEN, put_uuid};
+use crate::address;
 use crate::link::Links;
 use phrase::{Phrases, phrases};
 use template::{MessageView, PaymentView};
 
 mod calendar;
 mod figure;
+mod front;
 mod html;
 mod phrase;
 mod template;
@@ -98,12 +100,13 @@ impl Composer {
         let unsubscribe = self.links.unsubscribe(message.fiscal_code, &service.id);
         let (text, html) = bodies(email, words, &subject, &unsubscribe)?;
         let domain = self.from.email.domain();
+        let to = address::parse(&email.to).ok_or(ComposeError::Address)?;
         let calendar = message.content.due_date.map(|due| {
             let file = calendar::calendar(message, service, due, domain);
             (words.calendar_file, file)
         });
         let head = self
-            .head(&self.named(&service.organization.name), &email.to, &subject)?
+            .head(&self.named(&service.organization.name), &to, &subject)?
             .date(system_time(message.accepted_at))
             .message_id(Some(format!("<{id}@{domain}>")))
             .raw_header(plain("List-Id", format!("<{}.{domain}>", service.id)))
@@ -111,7 +114,7 @@ impl Composer {
             .raw_header(plain("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned()))
             .raw_header(plain("Content-Language", words.lang.to_owned()))
             .raw_header(plain("X-Araldo-Message-Id", message.id.to_string()));
-        finish(head, &email.to, body(&id, text, html, calendar))
+        finish(head, &to, body(&id, text, html, calendar))
     }
 
     /// The mail that asks to confirm the address `to` by `link`, written at
@@ -126,28 +129,28 @@ impl Composer {
         link: &str,
         at: Millis,
     ) -> Result<Mail, ComposeError> {
+        let to = address::parse(to).ok_or(ComposeError::Address)?;
         let words = phrases(language);
         let (text, html) = template::validation(words, link)?;
         let hash = blake3::hash(link.as_bytes()).to_hex();
         let id = &hash[..32];
         let head = self
-            .head(&self.from, to, words.validation_subject)?
+            .head(&self.from, &to, words.validation_subject)?
             .date(system_time(at))
             .message_id(Some(format!("<{id}@{}>", self.from.email.domain())))
             .raw_header(plain("Content-Language", words.lang.to_owned()));
-        finish(head, to, body(id, text, html, None))
+        finish(head, &to, body(id, text, html, None))
     }
 
     fn head(
         &self,
         from: &Mailbox,
-        to: &str,
+        to: &Address,
         subject: &str,
     ) -> Result<MessageBuilder, ComposeError> {
-        let to = address(to)?;
         Ok(Message::builder()
             .from(from.clone())
-            .to(Mailbox::new(None, to))
+            .to(Mailbox::new(None, to.clone()))
             .subject(subject)
             .raw_header(plain("Auto-Submitted", "auto-generated".to_owned())))
     }
@@ -161,15 +164,6 @@ impl Composer {
         };
         Mailbox::new(Some(name), self.from.email.clone())
     }
-}
-
-/// Reads an address. The builder's check lets no line end or other control
-/// character through (RFC 5321, 4.1.2), and neither does this one.
-fn address(text: &str) -> Result<Address, ComposeError> {
-    if text.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, '<' | '>')) {
-        return Err(ComposeError::Address);
-    }
-    text.parse().map_err(|_| ComposeError::Address)
 }
 
 /// Text and HTML of a message.
@@ -186,8 +180,9 @@ fn bodies(
         .payment
         .as_ref()
         .map(|payment| payment_view(payment, &email.service, words, email.language));
-    let length = content.markdown.len();
-    let events = html::events(&content.markdown);
+    let markdown = front::without(&content.markdown);
+    let length = markdown.len();
+    let events = html::events(markdown);
     let html = html::html(events.iter().cloned(), length);
     let text = text::text(events.into_iter(), length);
     let view = MessageView {
@@ -236,9 +231,9 @@ fn body(id: &str, text: String, html: String, calendar: Option<(&str, String)>) 
     MultiPart::mixed().boundary(format!("araldo-m-{id}")).multipart(alternative).singlepart(part)
 }
 
-fn finish(head: MessageBuilder, to: &str, body: MultiPart) -> Result<Mail, ComposeError> {
+fn finish(head: MessageBuilder, to: &Address, body: MultiPart) -> Result<Mail, ComposeError> {
     let message = head.multipart(body).map_err(|_| ComposeError::Template)?;
-    Ok(Mail { to: to.to_owned(), bytes: message.formatted() })
+    Ok(Mail { to: to.to_string(), bytes: message.formatted() })
 }
 
 /// A header of ours: ASCII without a line end, made from identifiers and

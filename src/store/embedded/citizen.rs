@@ -49,22 +49,30 @@ impl Group {
     }
 
     fn put_citizen(&mut self, mut record: Record) -> Upsert {
+        let code = record.citizen.fiscal_code;
+        let partition = self.home(&code);
+        let known = self.known_ordinal(&code);
+        let stored = known.and_then(|ordinal| self.citizen(partition, ordinal));
+        let is_known = stored.is_some();
+        if let Some(cell) = stored {
+            renew(&cell.value, &mut record.citizen);
+            if cell.value.email == record.citizen.email {
+                // It may be the address of the stored record, not the one given.
+                record = Record::new(record.citizen);
+            }
+        }
         let address_taken = self.is_taken(&record);
         if address_taken {
             record.citizen.email_validated = false;
         }
-        let code = record.citizen.fiscal_code;
-        let partition = self.home(&code);
-        let known = self.known_ordinal(&code);
-        let Some(cell) = known.and_then(|ordinal| self.citizen(partition, ordinal)) else {
-            record.citizen.version = 0;
-            record.citizen.revision = first_revision(self.next_ordinal(partition));
-            self.insert(partition, record);
-            return Upsert { written: Written::Inserted, address_taken };
-        };
-        renew(&cell.value, &mut record.citizen);
-        self.replace(partition, record);
-        Upsert { written: Written::Updated, address_taken }
+        if is_known {
+            self.replace(partition, record);
+            return Upsert { written: Written::Updated, address_taken };
+        }
+        record.citizen.version = 0;
+        record.citizen.revision = first_revision(self.next_ordinal(partition));
+        self.insert(partition, record);
+        Upsert { written: Written::Inserted, address_taken }
     }
 
     /// Replaces the record that has revision `expected`.

@@ -103,12 +103,6 @@ impl State {
 
     pub(super) fn put(&mut self, mut citizen: Citizen) -> Upsert {
         let code = citizen.fiscal_code;
-        let (address, address_taken) = self.claimed(&citizen);
-        if address_taken {
-            citizen.email_validated = false;
-        } else if let Some(address) = address {
-            self.addresses.insert(address, code);
-        }
         let written = if let Some(stored) = self.home(&code).citizen(&code) {
             renew(stored, &mut citizen);
             Written::Updated
@@ -116,6 +110,12 @@ impl State {
             citizen.version = 0;
             Written::Inserted
         };
+        let (address, address_taken) = self.claimed(&citizen);
+        if address_taken {
+            citizen.email_validated = false;
+        } else if let Some(address) = address {
+            self.addresses.insert(address, code);
+        }
         self.home(&code).write(citizen);
         Upsert { written, address_taken }
     }
