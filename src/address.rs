@@ -50,7 +50,7 @@ mod tests {
             "a b@c.it",
             "a@b.it\r\nBcc: c@d.it",
             "a@b@c.it",
-            "a@b_.it,c.it",
+            "a@b.it,c.it",
             &format!("{}@b.it", "a".repeat(65)),
             &long,
         ] {
@@ -63,6 +63,6 @@ mod tests {
         for kept in ["mario.rossi+avvisi@example.it", "O'Neill@example.it"] {
             assert_eq!(read(kept).as_deref(), Some(kept));
         }
-        assert_eq!(read("mario@pùblico.it").as_deref(), Some("mario@xn--pblico-nxa.it"));
+        assert_eq!(read("mario@pùblico.it").as_deref(), Some("mario@xn--pblico-iya.it"));
     }
 }
