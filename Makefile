@@ -1,7 +1,7 @@
 # The commands of the house. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test contract demo bench openapi
+.PHONY: help setup check test contract browser page demo bench openapi
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -ts "$$(printf '\t')"
@@ -17,7 +17,13 @@ check: ## Format, lints with warnings denied, and the rules of the house
 contract: ## Generate the client of IO's sender contract that the tests run
 	cd tests/contract && npm ci --silent && npm run --silent generate
 
-test: setup contract ## All suites: unit, contract, integration and crash
+browser: ## Install what drives the browser in the tests of the citizen page
+	cd tests/page && npm ci --silent
+
+page: setup browser ## The citizen page in a headless browser; screenshots in target/page
+	cargo test --locked --test it page::
+
+test: setup contract browser ## All suites: unit, contract, integration and crash
 	cargo build --locked --bin araldo
 	cargo test --workspace --locked
 

@@ -1,6 +1,7 @@
 //! The assembly: the one place that knows every part of the server.
 //!
-//! Start: socket, routes, store, engine, first key, HTTP. Each step can fail
+//! Start: socket, routes, issuer, store, secret, engine, first key, post
+//! office, HTTP. Each step can fail
 //! with one sentence and leaves nothing running; the store comes after all
 //! that only reads, so that a wrong configuration makes none. End, from the
 //! outside in: HTTP finishes open requests, the engine what is in flight, the
@@ -10,7 +11,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,16 +19,23 @@ use araldo_actors::pipeline::{self, Ports, Running, StartError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, RouteConfig};
+use crate::config::{CitizenConfig, Config, RouteConfig};
+use crate::http::citizen::issuer::{Issuer, KeyFault};
 use crate::http::{self, Http};
+use crate::post;
 use crate::provider::OptionsError;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::system::{SystemClock, SystemRng};
 use crate::telemetry::{self, Metrics, TelemetryError};
 
+mod citizen;
 mod first_key;
+mod links;
+mod open_files;
 mod route;
 mod settings;
+
+use route::Routes;
 
 /// How long what is in flight gets to finish at the end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -57,6 +65,17 @@ pub enum ServeError {
     /// Several things are wrong with the routes: at least one.
     #[error("{}", lines(.0))]
     Routes(Vec<ServeError>),
+    /// Keys of the citizens' issuer cannot be used: at least one.
+    #[error("{}", key_lines(.0))]
+    Issuer(Vec<KeyFault>),
+    /// This installation's secret cannot be read or made.
+    #[error("citizen.secret_file: {file}: {error}", file = .file.display())]
+    Secret {
+        /// As configured, or in the store's directory.
+        file: PathBuf,
+        /// What the system said, or what is wrong with it.
+        error: io::Error,
+    },
     /// The engine could not start.
     #[error("the engine cannot start: {0}")]
     Engine(#[from] StartError),
@@ -79,7 +98,7 @@ impl ServeError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Route { .. } | Self::Routes(_) => true,
+            Self::Route { .. } | Self::Routes(_) | Self::Issuer(_) | Self::Secret { .. } => true,
             Self::Store(error) => {
                 matches!(error, OpenError::Partitions { .. } | OpenError::PartitionRange(_))
             }
@@ -93,8 +112,27 @@ impl ServeError {
 #[must_use]
 pub fn faults_of_routes(routes: &[RouteConfig]) -> Vec<String> {
     // Where tokens are kept says nothing of whether a route can be used.
-    let errors = route::all(routes, Path::new("")).err().unwrap_or_default();
+    let links = links::placeholder();
+    let errors = route::all(routes, Path::new(""), &links).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
+}
+
+/// Everything that is wrong with the files that `[citizen]` names, a line
+/// each, without writing anything.
+#[must_use]
+pub fn faults_of_citizens(config: &CitizenConfig) -> Vec<String> {
+    let mut faults = match Issuer::new(config) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    };
+    let secret = config.secret_file.as_deref().map(links::shared_secret);
+    faults.extend(secret.and_then(Result::err).map(|error| error.to_string()));
+    faults
+}
+
+fn key_lines(faults: &[KeyFault]) -> String {
+    let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 fn lines(errors: &[ServeError]) -> String {
@@ -109,13 +147,14 @@ const BLOCKING_THREADS: usize = 32;
 ///
 /// # Errors
 /// [`ServeError`], one sentence for the operator.
-pub fn serve(config: Config) -> Result<(), ServeError> {
+pub fn serve(mut config: Config) -> Result<(), ServeError> {
     telemetry::hide_panic_texts();
     let metrics = telemetry::install(&config.log)?;
     // Measured: they add 50 to 110 MB to a server of 150 MB and no speed.
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         tracing::debug!(%error, "huge pages stay on");
     }
+    open_files::settle(&mut config);
     araldo_actors::metric::describe();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -128,13 +167,30 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let address = config.http.bind;
     let listener =
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
-    let routes = route::all(&config.routes, &config.store.path).map_err(ServeError::Routes)?;
+    // Read first: a route that cannot be used makes no store and no secret.
+    route::all(&config.routes, &config.store.path, &links::placeholder())
+        .map_err(ServeError::Routes)?;
+    let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
+    config.citizen.secret_file.as_deref().map(links::shared_secret).transpose()?;
     let store = Arc::new(open_store(&config).await?);
+    let secret = links::secret(&config)?;
+    let links = links::links(&config, &secret, listener.local_addr()?);
+    let Routes { routes, relay } =
+        route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
     let ports =
         Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
-    let running = pipeline::start(settings::engine(&config), ports, routes).await?;
+    let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
     first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
-    let served = run(config, listener, &store, running, metrics).await;
+    let (post, office) = post::open(relay);
+    let citizens = citizen::side(&config, issuer, links, post);
+    let http = Http {
+        engine: running.engine.clone(),
+        metrics: metrics.handle.clone(),
+        options: config.http,
+        citizens,
+    };
+    let served = run(http, listener, &store, running, metrics).await;
+    office.close().await;
     // The last owner: its drop waits for the writer thread.
     let closed = tokio::task::spawn_blocking(move || drop(store)).await;
     served.and(closed.map_err(io::Error::other).map_err(ServeError::Io))
@@ -152,7 +208,7 @@ async fn open_store(config: &Config) -> Result<EmbeddedStore, ServeError> {
 
 /// Serves until a signal, or until a part gives up; then ends in order.
 async fn run(
-    config: Config,
+    http: Http,
     listener: TcpListener,
     store: &EmbeddedStore,
     mut running: Running,
@@ -161,11 +217,6 @@ async fn run(
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     writeln!(io::stdout(), "araldo listening on http://{}", listener.local_addr()?)?;
-    let http = Http {
-        engine: running.engine.clone(),
-        metrics: metrics.handle.clone(),
-        options: config.http,
-    };
     let mut gave_up = None;
     let shutdown = async {
         tokio::select! {

@@ -21,6 +21,7 @@ mod serve;
 mod services;
 mod sim;
 mod status;
+mod token;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ use global::Global;
     version,
     about = "The notification engine of a state",
     long_about = "Araldo takes messages from public bodies over HTTP and brings them to citizens: \
-        into the inbox of the app and, as each citizen chose, by push.",
+        into the inbox of the app and, as each citizen chose, by push and e-mail.",
     after_help = "First steps:\n  \
         araldo check-config --config araldo.toml      what would be in force, and what is wrong\n  \
         araldo serve --config araldo.toml             start; writes <store.path>/admin.key once\n  \
@@ -77,6 +78,8 @@ enum Command {
     Send(send::Send),
     /// Where one message, or everything, stands.
     Status(status::Status),
+    /// Mint a citizen's token for development.
+    Token(token::Token),
     /// Show the configuration in force, or everything that is wrong with it.
     CheckConfig(check_config::CheckConfig),
     /// Play a morning of messages to synthetic citizens, and prove that none was lost.
@@ -122,6 +125,7 @@ fn dispatch(arguments: Arguments) -> Result<(), CliError> {
         Command::Keys(command) => command.run(global),
         Command::Send(command) => command.run(global),
         Command::Status(command) => command.run(global),
+        Command::Token(command) => command.run(global),
         Command::CheckConfig(command) => command.run(global),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Sim(arguments) => {

@@ -9,6 +9,7 @@
 //! nothing it returns is out of range; no value is a secret, since secrets are
 //! only named by file. Nothing here survives a crash or needs to.
 
+mod advice;
 mod environment;
 mod error;
 mod file;
@@ -18,12 +19,13 @@ mod route;
 mod schema;
 mod types;
 
+pub use advice::warnings;
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layers::Effective;
 pub(crate) use schema::nearest;
 pub use types::{
-    Apns, Config, EngineConfig, Fcm, HttpConfig, LogConfig, LogFormat, NodeConfig, Provider,
-    RetentionConfig, RouteConfig, StoreConfig, StoreKind,
+    Apns, CitizenConfig, Config, EngineConfig, Fcm, HttpConfig, LiveConfig, LogConfig, LogFormat,
+    NodeConfig, Provider, RetentionConfig, RouteConfig, Smtp, SmtpTls, StoreConfig, StoreKind,
 };
 
 use std::path::PathBuf;

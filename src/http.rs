@@ -17,10 +17,13 @@
 mod access;
 mod app;
 mod body;
+pub mod citizen;
+pub mod development;
 pub mod key;
 mod layer;
 mod operator;
 mod origin;
+mod page;
 mod problem;
 mod sender;
 mod serve;
@@ -38,8 +41,10 @@ pub use system::openapi::openapi_json;
 
 use crate::config::HttpConfig;
 use app::App;
+use citizen::Citizens;
 
 /// What the API is made of.
+#[derive(Clone)]
 pub struct Http {
     /// The engine it speaks for.
     pub engine: Engine,
@@ -47,14 +52,20 @@ pub struct Http {
     pub metrics: PrometheusHandle,
     /// Limits.
     pub options: HttpConfig,
+    /// The citizens' side.
+    pub citizens: Citizens,
 }
 
 /// The API as a service, without a socket.
 pub fn router(http: Http) -> Router {
-    let app = App::new(http);
+    router_of(App::new(http))
+}
+
+/// The API over a state that somebody else holds, too.
+fn router_of(app: App) -> Router {
     let (routes, mut description) = routes().split_for_parts();
     system::openapi::complete(&mut description);
-    let routes = system::openapi::serve_description(routes, &description);
+    let routes = page::serve(system::openapi::serve_description(routes, &description));
     layer::around(routes, &app).with_state(app)
 }
 
@@ -77,4 +88,5 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(system::health::alive))
         .routes(routes!(system::health::ready))
         .routes(routes!(system::metrics::render))
+        .merge(citizen::routes())
 }

@@ -1,6 +1,6 @@
 //! Providers: protocol and result mapping only.
 //!
-//! Owns the connections to APNs and FCM behind the engine's ports
+//! Owns the connections to APNs, FCM and SMTP relays behind the engine's ports
 //! ([`Connector`](araldo_actors::port::provider::Connector),
 //! [`Link`](araldo_actors::port::provider::Link)). It decides what an answer
 //! *means*, never what to do next: retries, windows of a route, breakers and
@@ -17,16 +17,20 @@
 //! rebuilt, and an attempt whose answer was not seen is repeated by the engine
 //! under the same id.
 
+use araldo_actors::port::provider::Answer;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub mod apns;
 pub mod fcm;
 pub mod http2;
+pub mod smtp;
 
 mod id_text;
 mod status;
+mod tcp;
 mod text;
+mod tls;
 
 /// Why a route's options cannot be used: the place and the reason, for the
 /// operator who wrote them.
@@ -48,6 +52,12 @@ impl OptionsError {
         Self::new(path.display().to_string(), reason)
     }
 }
+
+/// A mail got onto a push route: a fault of the assembly.
+const NOT_A_PUSH: Answer = Answer::Halt { reason: "the route carries pushes only" };
+
+/// A push got onto a mail route: a fault of the assembly.
+const NOT_A_MAIL: Answer = Answer::Halt { reason: "the route carries mails only" };
 
 /// Longest key, certificate or account file read, bytes.
 const MAX_FILE: u64 = 1024 * 1024;

@@ -6,6 +6,7 @@
 //! (`http.max_services`).
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::domain::id::{OrganizationId, ServiceId};
@@ -31,7 +32,7 @@ pub struct Counts {
 
 /// The registry in memory, shared by all.
 #[derive(Default)]
-pub struct Directory(RwLock<Tables>);
+pub struct Directory(RwLock<Tables>, AtomicU64);
 
 impl Directory {
     /// A directory holding what the store had.
@@ -57,7 +58,17 @@ impl Directory {
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Tables> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        let tables = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // Under the lock: whoever sees the new number also reads what is new.
+        self.1.fetch_add(1, Ordering::Release);
+        tables
+    }
+
+    /// Another number after each write: whoever made something of the
+    /// registry knows by it that it may be out of date. Ask before reading.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.1.load(Ordering::Acquire)
     }
 
     /// The service called `id`.

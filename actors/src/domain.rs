@@ -6,13 +6,16 @@
 pub mod answer;
 pub mod books;
 pub mod citizen;
+pub mod data_request;
 pub mod delivery;
 pub mod effect;
+pub mod email;
 pub mod fiscal_code;
 pub mod id;
 pub mod inbox;
 pub mod lane;
 pub mod message;
+pub mod notification;
 pub mod outcome;
 pub mod preference;
 pub mod push;

@@ -10,21 +10,28 @@ use crate::board::Board;
 use crate::directory::Directory;
 use crate::domain::books::Books;
 use crate::domain::citizen::Citizen;
+use crate::domain::data_request::Erasure;
 use crate::domain::delivery::MessageState;
 use crate::domain::fiscal_code::FiscalCode;
-use crate::domain::id::{MessageId, PartitionId};
-use crate::domain::inbox::InboxEntry;
+use crate::domain::id::{AddressId, MessageId, PartitionId};
+use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
 use crate::domain::message::{Content, FeatureLevel, Message};
 use crate::domain::service::{ApiKey, Organization, Service};
 use crate::domain::time::Millis;
-use crate::message::partition::{PartitionHandle, PartitionMessage};
+use crate::erasure::Eraser;
+use crate::live::{LiveRefused, LiveSession};
+use crate::message::hub::{self, HubHandle, HubMessage};
+use crate::message::partition::{self, PartitionHandle, PartitionMessage};
 use crate::policy::admission::{Admission, Permit};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
-use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Upsert};
+use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Swap, Upsert, Written};
 
 /// Between looks at a partition that is being restarted.
 const RESTART_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often a change is tried again when somebody else wrote in between.
+const SWAPS: usize = 16;
 
 /// A message as a sender hands it in, validated.
 #[derive(Clone, Debug)]
@@ -60,6 +67,25 @@ pub enum SubmitError {
     Store(#[from] StoreError),
 }
 
+/// Why a citizen's record was not changed. `E` is the caller's own reason.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError<E> {
+    /// The caller's own reason.
+    #[error("{0}")]
+    Refused(E),
+    /// Another citizen validated the address.
+    #[error("the e-mail address belongs to another citizen")]
+    AddressTaken,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// No such citizen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no such citizen")]
+pub struct UnknownCitizen;
+
 /// The engine, seen from outside.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -72,6 +98,8 @@ pub(crate) struct Inner {
     pub(crate) board: Arc<Board>,
     pub(crate) admission: Admission,
     pub(crate) partitions: Arc<[PartitionHandle]>,
+    pub(crate) hubs: Arc<[HubHandle]>,
+    pub(crate) eraser: Eraser,
     /// Held over a write of the registry, so that store and directory see
     /// concurrent writes in the same order.
     pub(crate) registering: Mutex<()>,
@@ -123,8 +151,12 @@ impl Engine {
     }
 
     fn partition_of(&self, citizen: &FiscalCode) -> &PartitionHandle {
+        partition::home(&self.0.partitions, citizen)
+    }
+
+    fn hub_of(&self, citizen: &FiscalCode) -> &HubHandle {
         let count = u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX);
-        &self.0.partitions[usize::from(PartitionId::of(citizen, count).0)]
+        hub::of(&self.0.hubs, PartitionId::of(citizen, count))
     }
 
     /// A message with its state, if `recipient` has it.
@@ -139,17 +171,177 @@ impl Engine {
         self.0.store.message(recipient, id).await
     }
 
-    /// The newest inbox entries of a citizen; see [`Store::inbox`].
+    /// Entries of a citizen's inbox; see [`Store::inbox`].
     ///
     /// # Errors
     /// As [`Store::inbox`].
     pub async fn inbox(
         &self,
         citizen: FiscalCode,
-        before: Option<u64>,
+        range: InboxRange,
+    ) -> Result<Vec<InboxItem>, StoreError> {
+        self.0.store.inbox(citizen, range).await
+    }
+
+    /// One entry of a citizen's inbox.
+    ///
+    /// # Errors
+    /// As [`Store::inbox_item`].
+    pub async fn inbox_item(
+        &self,
+        citizen: FiscalCode,
+        message: MessageId,
+    ) -> Result<Option<InboxItem>, StoreError> {
+        self.0.store.inbox_item(citizen, message).await
+    }
+
+    /// What happened in a citizen's inbox after place `after`.
+    ///
+    /// # Errors
+    /// As [`Store::events`].
+    pub async fn events(
+        &self,
+        citizen: FiscalCode,
+        after: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<InboxEntry>, StoreError> {
-        self.0.store.inbox(citizen, before, limit).await
+    ) -> Result<InboxEvents, StoreError> {
+        self.0.store.events(citizen, after, limit).await
+    }
+
+    /// Changes the marks of an inbox entry, and wakes the citizen's live
+    /// sessions.
+    ///
+    /// # Errors
+    /// As [`Store::mark`].
+    pub async fn mark(
+        &self,
+        citizen: FiscalCode,
+        message: MessageId,
+        change: MarkChange,
+    ) -> Result<Option<InboxEntry>, StoreError> {
+        let entry = self.0.store.mark(citizen, message, change).await?;
+        if entry.is_some() {
+            self.hub_of(&citizen).ring(std::iter::once(&citizen));
+        }
+        Ok(entry)
+    }
+
+    /// Messages addressed to a fiscal code, in the order of their ids.
+    ///
+    /// # Errors
+    /// As [`Store::addressed`].
+    pub async fn addressed(
+        &self,
+        recipient: FiscalCode,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<(Message, MessageState)>, StoreError> {
+        self.0.store.addressed(recipient, after, limit).await
+    }
+
+    /// Opens a live session on a citizen's inbox. When this returns, every
+    /// later change wakes it: so open it first, then read the inbox, and look
+    /// at the citizen's record (revoked sessions) after this, too. Activates
+    /// no citizen.
+    ///
+    /// # Errors
+    /// [`LiveRefused`].
+    pub async fn live(&self, citizen: FiscalCode) -> Result<LiveSession, LiveRefused> {
+        let (reply, entered) = oneshot::channel();
+        self.hub_of(&citizen).address.cast(HubMessage::Enter { citizen, reply });
+        // No answer: no hub lives, or it fell over this.
+        entered.await.unwrap_or(Err(LiveRefused::Unavailable))
+    }
+
+    /// Who validated an address.
+    ///
+    /// # Errors
+    /// As [`Store::address_owner`].
+    pub async fn address_owner(
+        &self,
+        address: AddressId,
+    ) -> Result<Option<FiscalCode>, StoreError> {
+        self.0.store.address_owner(address).await
+    }
+
+    /// Changes a citizen's record: `change` makes the new record from the
+    /// present one (none: no such citizen) and is called again when somebody
+    /// else wrote in between. When this returns, no attempt starts against
+    /// what the citizen now prefers (promise 3).
+    ///
+    /// # Errors
+    /// [`ChangeError`]; nothing was changed then, but for a store error.
+    pub async fn change_citizen<E>(
+        &self,
+        code: FiscalCode,
+        mut change: impl FnMut(Option<Citizen>) -> Result<Citizen, E> + Send,
+    ) -> Result<Citizen, ChangeError<E>> {
+        for _ in 0..SWAPS {
+            let present = self.0.store.citizen(code).await?;
+            let expected = present.as_ref().map(|citizen| citizen.revision);
+            let citizen = change(present).map_err(ChangeError::Refused)?;
+            match self.0.store.swap_citizen(citizen, expected).await? {
+                Swap::Stored(citizen) => {
+                    self.citizen_changed(code).await;
+                    return Ok(*citizen);
+                }
+                Swap::AddressTaken => return Err(ChangeError::AddressTaken),
+                Swap::Conflict => {}
+            }
+        }
+        Err(StoreError::Unavailable("the record is being written by many at once".into()).into())
+    }
+
+    /// Ends every session of a citizen and forgets every device: tokens
+    /// issued until now are over, live sessions are closed (a lost phone).
+    ///
+    /// # Errors
+    /// As [`Engine::change_citizen`]; `Refused` when there is no such citizen.
+    pub async fn revoke_sessions(
+        &self,
+        code: FiscalCode,
+    ) -> Result<Citizen, ChangeError<UnknownCitizen>> {
+        let now = self.now();
+        let revoke = |citizen: Option<Citizen>| {
+            let mut citizen = citizen.ok_or(UnknownCitizen)?;
+            citizen.devices.clear();
+            citizen.sessions_revoked_at = now;
+            Ok(citizen)
+        };
+        let citizen = self.change_citizen(code, revoke).await?;
+        let (done, closed) = oneshot::channel();
+        self.hub_of(&code).address.cast(HubMessage::Revoke { citizen: code, done: Some(done) });
+        // No answer: the hub has fallen, and its sessions with it.
+        let _ = closed.await;
+        Ok(citizen)
+    }
+
+    /// Removes every row of a citizen, once what is in flight has ended, and
+    /// closes their live sessions. From the call on nothing starts that was
+    /// waiting; it answers when the provider has answered what had started,
+    /// so it may take as long as one attempt. Goes on if the caller gives up.
+    /// Returns the number of messages removed; 0 when there is no such citizen.
+    ///
+    /// # Errors
+    /// As [`Store::erase`]; `Unavailable` when too many wait to be erased.
+    pub async fn erase(&self, citizen: FiscalCode) -> Result<u64, StoreError> {
+        self.0.eraser.erase(citizen, false).await
+    }
+
+    /// Citizens whose request to be deleted is due now.
+    ///
+    /// # Errors
+    /// As [`Store::erasures_due`].
+    pub async fn erasures_due(&self, limit: usize) -> Result<Vec<FiscalCode>, StoreError> {
+        self.0.store.erasures_due(self.now(), limit).await
+    }
+
+    /// The newest records of erased citizens.
+    ///
+    /// # Errors
+    /// As [`Store::erasures`].
+    pub async fn erasures(&self, limit: usize) -> Result<Vec<Erasure>, StoreError> {
+        self.0.store.erasures(limit).await
     }
 
     /// A citizen as stored.
@@ -168,7 +360,8 @@ impl Engine {
     pub async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
         let codes: Vec<_> = citizens.iter().map(|citizen| citizen.fiscal_code).collect();
         let upserts = self.0.store.put_citizens(citizens).await?;
-        let updated = codes.iter().zip(&upserts).filter(|(_, upsert)| **upsert == Upsert::Updated);
+        let updated =
+            codes.iter().zip(&upserts).filter(|(_, upsert)| upsert.written == Written::Updated);
         join_all(updated.map(|(code, _)| self.citizen_changed(*code))).await;
         Ok(upserts)
     }

@@ -9,6 +9,7 @@ pub mod breaker;
 mod fixture;
 pub mod lanes;
 pub mod notice;
+pub mod refusals;
 pub mod restart;
 pub mod routing;
 pub mod turn;

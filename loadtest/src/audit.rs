@@ -1,8 +1,10 @@
 //! The audit: what the driver was told against what the simulators saw and what the server says of itself.
 //!
-//! Owns nothing; three sources that share no code are joined by message id. *Lost*: a push that the published rules call
-//! for and that never arrived. *Duplicate*: a delivery accepted more than once by a provider. *Phantom*: an arrival of a
-//! message nobody was told was accepted. Memory: about 64 bytes a message and a delivery while it runs.
+//! Owns nothing; three sources that share no code are joined by message id, one channel at a time: pushes by `apns-id` or
+//! FCM's delivery id, mails by Message-ID, each with the records of its own simulators. *Lost*: a push or mail that the
+//! published rules call for and that never arrived. *Excess*: one beyond those called for, under an id of its own.
+//! *Duplicate*: a delivery accepted more than once by a provider. *Phantom*: an arrival of a message nobody was told was
+//! accepted. Memory: about 64 bytes a message and a delivery while it runs.
 
 use std::collections::HashMap;
 
@@ -20,13 +22,13 @@ pub struct AuditReport {
     pub accepted: u64,
     /// Different message ids among them; fewer would mean one id for two messages.
     pub distinct_ids: u64,
-    /// Pushes the rules call for.
+    /// Pushes (or mails) the rules call for.
     pub expected_deliveries: u64,
     /// Different deliveries at the simulators, of these messages.
     pub delivered: u64,
-    /// Pushes called for that never arrived.
+    /// Those called for that never arrived.
     pub lost: u64,
-    /// Messages with at least one push lost.
+    /// Messages with at least one lost.
     pub messages_with_losses: u64,
     /// Deliveries beyond those called for.
     pub excess: u64,
@@ -86,6 +88,9 @@ pub struct ServerCheck {
     pub rejected: u64,
     /// `delivered_by_channel.push`.
     pub delivered_push: u64,
+    /// `delivered_by_channel.email`.
+    #[serde(default)]
+    pub delivered_email: u64,
     /// `unaccounted.messages`; 0 when the first law of conservation holds.
     pub unaccounted_messages: i64,
     /// `unaccounted.deliveries`; 0 when the second law holds.
@@ -104,6 +109,7 @@ impl ServerCheck {
             deliveries_pending: number("/deliveries/pending"),
             rejected: number("/messages/rejected"),
             delivered_push: number("/delivered_by_channel/push"),
+            delivered_email: number("/delivered_by_channel/email"),
             unaccounted_messages: signed("/unaccounted/messages"),
             unaccounted_deliveries: signed("/unaccounted/deliveries"),
         }
@@ -111,6 +117,13 @@ impl ServerCheck {
 }
 
 impl AuditReport {
+    /// Whether no accept came twice but those whose answer a simulator withheld (`lost_answers` of its books) or that a
+    /// crash explains, `others` at most.
+    #[must_use]
+    pub const fn repeats_are_explained(&self, lost_answers: u64, others: u64) -> bool {
+        self.duplicates <= lost_answers + others
+    }
+
     /// Whether nothing is missing, doubled or invented. Duplicates are judged apart: a crash may cause some.
     #[must_use]
     pub fn is_clean(&self) -> bool {
@@ -239,6 +252,7 @@ mod tests {
         assert!(!report.is_clean());
         assert_eq!((report.lost, report.messages_with_losses, report.excess), (2, 1, 1));
         assert_eq!((report.duplicates, report.phantoms, report.distinct_ids), (2, 1, 3));
+        assert!(report.repeats_are_explained(1, 1) && !report.repeats_are_explained(1, 0));
         let server = report.server.unwrap();
         assert_eq!(
             (server.accepted, server.unaccounted_messages, server.unaccounted_deliveries),

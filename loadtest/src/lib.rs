@@ -17,8 +17,10 @@
 
 pub mod audit;
 pub mod catalogue;
+pub mod citizen_token;
 pub mod client;
 pub mod driver;
+pub mod live;
 pub mod morning;
 pub mod population;
 pub mod simulator;

@@ -112,6 +112,12 @@ impl Morning {
         }
     }
 
+    /// Whether the rules call for a mail of this message: its Message-ID must be taken by a relay, once.
+    #[must_use]
+    pub fn expected_mails(&self, message: &Message) -> u32 {
+        u32::from(matches!(message.expected, Expected::Processed { email: true, .. }))
+    }
+
     /// The plan as requests for the driver. `keys` are the sender keys in the order of the catalogue's services.
     ///
     /// A message whose service has no key is sent with an empty one, which the server refuses.
@@ -260,6 +266,25 @@ mod tests {
             })
             .sum();
         assert_eq!(all, planned);
+    }
+
+    #[test]
+    fn mails_are_called_for_where_every_switch_allows_them() {
+        let plan = morning(8);
+        let population = Population::new(9, 5_000, Mix::Real);
+        let mut mails = 0;
+        for index in 0..5_000 {
+            let message = plan.message(index);
+            let citizen = population.citizen(message.recipient);
+            if plan.expected_mails(&message) == 1 {
+                mails += 1;
+                assert!(citizen.is_email_enabled && citizen.email_validated);
+                let service = &catalogue().services()[message.service];
+                assert!(!service.require_secure_channels());
+                assert!(citizen.preferences.get(&message.service).is_none_or(|s| s.email));
+            }
+        }
+        assert!((2_000..3_000).contains(&mails), "{mails}");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! Owns nothing but the seed: `citizen(index)` is a pure function, so ten million citizens cost no memory and any
 //! process finds the same ones. Codici fiscali are unique by construction: the index is mapped one to one to a pair
-//! (surname, date of birth), and both are part of the code. Nobody in it exists; e-mail addresses are in domains
-//! reserved for examples (RFC 2606).
+//! (surname, date of birth), and both are part of the code. Nobody in it exists; e-mail addresses are in a domain
+//! that can be nobody's (RFC 2606, section 2).
 
 use std::io::{self, Write};
 
@@ -28,8 +28,15 @@ pub enum Mix {
     /// As in a real register: 0 to 3 devices, preferences of every kind, some unreachable.
     #[default]
     Real,
-    /// Every citizen has exactly one device and takes everything, so that each message is one push.
+    /// Every citizen has exactly one device, no address, and takes everything, so that each message is one push.
     OneDevice,
+    /// Every citizen has a confirmed address, no device, and takes everything, so that each message is one mail.
+    MailOnly,
+    /// Every citizen has exactly one device and a confirmed address, and takes everything, so that each message is one push
+    /// and one mail.
+    DeviceAndMail,
+    /// Every citizen takes everything and has neither device nor address, so that each message is in the inbox only.
+    InboxOnly,
 }
 
 /// A population of `size` citizens.
@@ -210,32 +217,40 @@ mod tests {
     }
 
     #[test]
-    fn one_device_means_exactly_one_and_no_obstacle() {
-        let population = Population::new(3, 1_000, Mix::OneDevice);
-        for index in 0..1_000 {
-            let citizen = population.citizen(index);
-            assert_eq!(citizen.devices.len(), 1);
-            assert!(
-                citizen.is_inbox_enabled
-                    && citizen.is_push_enabled
-                    && citizen.preferences.is_empty()
-            );
-            assert_eq!(citizen.mode, Mode::Auto);
+    fn the_channels_asked_for_means_no_other_and_no_obstacle() {
+        for (mix, devices, address) in [
+            (Mix::OneDevice, 1, false),
+            (Mix::MailOnly, 0, true),
+            (Mix::DeviceAndMail, 1, true),
+            (Mix::InboxOnly, 0, false),
+        ] {
+            let population = Population::new(3, 500, mix);
+            for index in 0..500 {
+                let citizen = population.citizen(index);
+                assert_eq!((citizen.devices.len(), citizen.email.is_some()), (devices, address));
+                assert!(citizen.is_inbox_enabled && citizen.is_email_enabled);
+                assert!(citizen.is_push_enabled && citizen.preferences.is_empty());
+                assert!(citizen.email_validated == address && citizen.mode == Mode::Auto);
+            }
         }
     }
 
     #[test]
-    fn every_address_is_in_a_reserved_domain() {
-        let population = Population::new(5, 5_000, Mix::Real);
-        for index in 0..5_000 {
-            if let Some(email) = population.citizen(index).email {
-                let domain = email.rsplit('@').next().unwrap();
-                assert!(
-                    ["example.com", "example.org", "example.net"].contains(&domain),
-                    "{domain}"
-                );
-            }
+    fn addresses_are_in_a_reserved_domain_plain_and_nobody_elses() {
+        let population = Population::new(5, 20_000, Mix::Real);
+        let citizens: Vec<Citizen> = (0..20_000).map(|index| population.citizen(index)).collect();
+        let addresses: Vec<&str> = citizens.iter().filter_map(|c| c.email.as_deref()).collect();
+        for address in &addresses {
+            let (local, domain) = address.split_once('@').unwrap();
+            assert_eq!(domain, "posta.example");
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            assert!(local.split('.').all(|part| !part.is_empty() && part.bytes().all(plain)));
         }
+        assert_eq!(addresses.iter().collect::<HashSet<_>>().len(), addresses.len());
+        assert!((65..75).contains(&(addresses.len() * 100 / citizens.len())));
+        let unconfirmed = citizens.iter().filter(|c| c.email.is_some() && !c.email_validated);
+        assert!((5..12).contains(&(unconfirmed.count() * 100 / addresses.len())));
+        assert!(citizens.iter().all(|c| c.email.is_some() || !c.email_validated));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Simulators of APNs and FCM: real servers over real sockets that obey the providers' rules and keep their own books.
+//! Simulators of APNs, FCM and an SMTP relay: real servers over real sockets that obey the providers' rules and keep
+//! their own books.
 //!
 //! A [`Simulator`] owns its listeners, its connections and its books; dropping it drops all of them. It shares no code
 //! with the engine it judges. What it is told to do wrong is a [`Behaviour`], changeable while it runs. Its books are in
@@ -19,11 +20,14 @@ pub use credentials::Credentials;
 pub use error::SimulatorError;
 pub use launch::{LaunchKind, LaunchSpec};
 pub use process::{ProcessKind, ProcessOptions, run_process};
+pub use smtp::{
+    Greylist, Mail, SmtpAccount, SmtpBehaviour, SmtpFailure, SmtpOptions, SmtpStage, SmtpTls,
+};
 
 mod any_object;
 mod apns;
 mod behaviour;
-mod books;
+pub(crate) mod books;
 pub mod clock;
 pub mod control;
 pub mod credentials;
@@ -36,6 +40,7 @@ pub mod mix;
 mod process;
 mod provider_token;
 mod refusal;
+mod smtp;
 pub mod tls;
 
 use apns::ApnsRules;
@@ -56,6 +61,8 @@ pub enum Kind {
     Apns,
     /// Firebase Cloud Messaging, HTTP v1, with its OAuth token endpoint.
     Fcm,
+    /// An SMTP relay.
+    Smtp,
 }
 
 impl Kind {
@@ -65,6 +72,7 @@ impl Kind {
         match self {
             Self::Apns => "apns",
             Self::Fcm => "fcm",
+            Self::Smtp => "smtp",
         }
     }
 }
@@ -78,7 +86,7 @@ pub struct Options {
     pub bind: SocketAddr,
     /// Where its control listener is; port 0 takes a free one.
     pub control_bind: SocketAddr,
-    /// TLS with the certificate of the credentials, or cleartext HTTP/2 with prior knowledge.
+    /// TLS with the certificate of the credentials, or cleartext HTTP/2 with prior knowledge. SMTP: see `smtp.tls`.
     pub tls: bool,
     /// The secrets both sides use.
     pub credentials: Credentials,
@@ -95,6 +103,8 @@ pub struct Options {
     pub token_update_interval: Duration,
     /// FCM: validity of the access tokens issued.
     pub access_token_lifetime: Duration,
+    /// What only the SMTP simulator is told.
+    pub smtp: SmtpOptions,
 }
 
 impl Options {
@@ -114,6 +124,7 @@ impl Options {
             one_stream_until_authorized: false,
             token_update_interval: Duration::from_secs(20 * 60),
             access_token_lifetime: Duration::from_secs(3_600),
+            smtp: SmtpOptions::default(),
         }
     }
 }
@@ -122,35 +133,48 @@ impl Options {
 #[derive(Clone)]
 pub(crate) struct Handle {
     kind: Kind,
-    shared: Arc<Shared>,
+    books: Arc<Books>,
+    plan: watch::Sender<Arc<Plan>>,
     orders: watch::Sender<Orders>,
     provider_tokens: Option<Arc<ProviderTokens>>,
     access_tokens: Option<Arc<AccessTokens>>,
+    smtp: Option<Arc<smtp::Shared>>,
 }
 
 impl Handle {
     fn books(&self) -> BooksReport {
-        let mut report = self.shared.books.report();
-        report.tokens = match (&self.provider_tokens, &self.access_tokens) {
-            (Some(tokens), _) => u64::try_from(tokens.verified()).unwrap_or(u64::MAX),
-            (None, Some(tokens)) => tokens.issued(),
-            (None, None) => 0,
-        };
+        let mut report = self.books.report();
+        if let Some(tokens) = &self.provider_tokens {
+            report.tokens = u64::try_from(tokens.verified()).unwrap_or(u64::MAX);
+        }
+        if let Some(tokens) = &self.access_tokens {
+            report.tokens = tokens.issued();
+        }
+        if let Some(smtp) = &self.smtp {
+            report.tokens = smtp.logins.load(std::sync::atomic::Ordering::Relaxed);
+        }
         report
     }
 
     fn behaviour(&self) -> Behaviour {
-        self.shared.plan.borrow().behaviour.clone()
+        self.plan.borrow().behaviour.clone()
     }
 
     fn set_behaviour(&self, behaviour: Behaviour) -> Result<(), SimulatorError> {
         let plan = Plan::new(self.kind, behaviour)?;
-        self.shared.plan.send_replace(Arc::new(plan));
+        self.plan.send_replace(Arc::new(plan));
         Ok(())
     }
 
     fn reset(&self) {
-        self.shared.books.reset();
+        self.books.reset();
+        if let Some(smtp) = &self.smtp {
+            smtp.reset();
+        }
+    }
+
+    fn mails(&self, wanted: impl Fn(&Mail) -> bool) -> Vec<Mail> {
+        self.smtp.as_ref().map(|smtp| smtp.mails.find(wanted)).unwrap_or_default()
     }
 
     fn goaway(&self) {
@@ -174,7 +198,7 @@ pub struct Simulator {
     credentials: Credentials,
     address: SocketAddr,
     control: SocketAddr,
-    tls: bool,
+    scheme: &'static str,
     tasks: [JoinHandle<()>; 2],
 }
 
@@ -189,7 +213,7 @@ impl Simulator {
         let control = bind(options.control_bind).await?;
         let address = local(&listener)?;
         let control_address = local(&control)?;
-        let scheme = if options.tls { "https" } else { "http" };
+        let scheme = scheme(&options);
         if options.kind == Kind::Fcm {
             let account = &mut options.credentials.service_account;
             account.token_uri = format!("{scheme}://{address}{TOKEN_PATH}");
@@ -197,40 +221,33 @@ impl Simulator {
                 options.credentials.write_service_account(folder)?;
             }
         }
-        let (rules, provider_tokens, access_tokens) = rules(&options)?;
-        let shared = Arc::new(Shared {
-            rules,
-            books: Books::new(options.kind),
-            plan: watch::Sender::new(Arc::new(plan)),
-            one_stream_until_authorized: options.kind == Kind::Apns
-                && options.one_stream_until_authorized,
-        });
-        let orders = watch::Sender::new(Orders::default());
-        let serving = Serving {
-            tls: options
-                .tls
-                .then(|| tls::acceptor(&options.credentials, options.kind))
-                .transpose()?,
-            max_concurrent_streams: options.max_concurrent_streams,
-            allow_http1: options.kind == Kind::Fcm,
-        };
-        let handle = Handle {
+        let mut handle = Handle {
             kind: options.kind,
-            shared: Arc::clone(&shared),
-            orders: orders.clone(),
-            provider_tokens,
-            access_tokens,
+            books: Arc::new(Books::new(options.kind)),
+            plan: watch::Sender::new(Arc::new(plan)),
+            orders: watch::Sender::new(Orders::default()),
+            provider_tokens: None,
+            access_tokens: None,
+            smtp: None,
         };
-        let tasks = [
-            tokio::spawn(accept_loop(listener, serving, shared, orders.subscribe())),
-            tokio::spawn(control::control_loop(control, handle.clone())),
-        ];
+        let serving = match options.kind {
+            Kind::Apns => {
+                let rules = apns_rules(&options, &mut handle)?;
+                serve_push(&options, listener, &handle, rules)?
+            }
+            Kind::Fcm => {
+                let rules = fcm_rules(&options, &mut handle)?;
+                serve_push(&options, listener, &handle, rules)?
+            }
+            Kind::Smtp => serve_smtp(&options, listener, &mut handle)?,
+        };
+        let tasks = [serving, tokio::spawn(control::control_loop(control, handle.clone()))];
         Ok(Self {
             handle,
             credentials: options.credentials,
             address,
             control: control_address,
-            tls: options.tls,
+            scheme,
             tasks,
         })
     }
@@ -247,11 +264,16 @@ impl Simulator {
         self.control
     }
 
-    /// Base URL for a route's `endpoint`.
+    /// Base URL for a route's `endpoint`. SMTP: `smtp://host:port`, or `smtps` with TLS from the first byte.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        format!("{}://{}", self.scheme, self.address)
+    }
+
+    /// SMTP: the mails taken and still kept that satisfy `wanted`, the latest last.
+    #[must_use]
+    pub fn mails(&self, wanted: impl Fn(&Mail) -> bool) -> Vec<Mail> {
+        self.handle.mails(wanted)
     }
 
     /// FCM: the OAuth token endpoint.
@@ -275,7 +297,7 @@ impl Simulator {
     /// Every delivery accepted so far.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        self.handle.shared.books.records()
+        self.handle.books.records()
     }
 
     /// Tells the simulator something else, from the next request on.
@@ -291,7 +313,7 @@ impl Simulator {
         self.handle.reset();
     }
 
-    /// Sends GOAWAY on every open connection; running requests are still answered.
+    /// Sends GOAWAY (SMTP: 421) on every open connection; running requests are still answered.
     pub fn goaway(&self) {
         self.handle.goaway();
     }
@@ -325,29 +347,76 @@ impl Drop for Simulator {
     }
 }
 
-type Ruled = (Box<dyn Rules>, Option<Arc<ProviderTokens>>, Option<Arc<AccessTokens>>);
-
-fn rules(options: &Options) -> Result<Ruled, SimulatorError> {
-    let credentials = &options.credentials;
-    match options.kind {
-        Kind::Apns => {
-            let tokens = Arc::new(ProviderTokens::new(credentials, options.token_update_interval)?);
-            let rules =
-                ApnsRules { topic: credentials.apns.topic.clone(), tokens: Arc::clone(&tokens) };
-            Ok((Box::new(rules), Some(tokens), None))
-        }
-        Kind::Fcm => {
-            let tokens = Arc::new(AccessTokens::new(credentials, options.access_token_lifetime)?);
-            let project_id = credentials.service_account.project_id.clone();
-            let rules = FcmRules {
-                path: format!("/v1/projects/{project_id}/messages:send"),
-                project_id,
-                token_path: TOKEN_PATH.to_owned(),
-                tokens: Arc::clone(&tokens),
-            };
-            Ok((Box::new(rules), None, Some(tokens)))
-        }
+fn scheme(options: &Options) -> &'static str {
+    match (options.kind, options.tls) {
+        (Kind::Smtp, _) if options.smtp.tls == SmtpTls::Implicit => "smtps",
+        (Kind::Smtp, _) => "smtp",
+        (Kind::Apns | Kind::Fcm, true) => "https",
+        (Kind::Apns | Kind::Fcm, false) => "http",
     }
+}
+
+fn serve_push(
+    options: &Options,
+    listener: TcpListener,
+    handle: &Handle,
+    rules: Box<dyn Rules>,
+) -> Result<JoinHandle<()>, SimulatorError> {
+    let shared = Arc::new(Shared {
+        rules,
+        books: Arc::clone(&handle.books),
+        plan: handle.plan.clone(),
+        one_stream_until_authorized: options.kind == Kind::Apns
+            && options.one_stream_until_authorized,
+    });
+    let acceptor = options.tls.then(|| tls::acceptor(&options.credentials, options.kind));
+    let serving = Serving {
+        tls: acceptor.transpose()?,
+        max_concurrent_streams: options.max_concurrent_streams,
+        allow_http1: options.kind == Kind::Fcm,
+    };
+    let (books, plan) = (Arc::clone(&handle.books), handle.plan.subscribe());
+    let orders = handle.orders.subscribe();
+    let serve = move |stream| {
+        listener::connection(stream, serving.clone(), Arc::clone(&shared), orders.clone())
+    };
+    Ok(tokio::spawn(accept_loop(listener, books, plan, serve)))
+}
+
+fn serve_smtp(
+    options: &Options,
+    listener: TcpListener,
+    handle: &mut Handle,
+) -> Result<JoinHandle<()>, SimulatorError> {
+    let acceptor = tls::acceptor(&options.credentials, options.kind)?;
+    let books = Arc::clone(&handle.books);
+    let shared = smtp::Shared::new(options.smtp.clone(), acceptor, books, handle.plan.clone());
+    let shared = Arc::new(shared);
+    handle.smtp = Some(Arc::clone(&shared));
+    let (books, plan) = (Arc::clone(&handle.books), handle.plan.subscribe());
+    let orders = handle.orders.subscribe();
+    let serve = move |stream| smtp::connection(stream, Arc::clone(&shared), orders.clone());
+    Ok(tokio::spawn(accept_loop(listener, books, plan, serve)))
+}
+
+fn apns_rules(options: &Options, handle: &mut Handle) -> Result<Box<dyn Rules>, SimulatorError> {
+    let credentials = &options.credentials;
+    let tokens = Arc::new(ProviderTokens::new(credentials, options.token_update_interval)?);
+    handle.provider_tokens = Some(Arc::clone(&tokens));
+    Ok(Box::new(ApnsRules { topic: credentials.apns.topic.clone(), tokens }))
+}
+
+fn fcm_rules(options: &Options, handle: &mut Handle) -> Result<Box<dyn Rules>, SimulatorError> {
+    let credentials = &options.credentials;
+    let tokens = Arc::new(AccessTokens::new(credentials, options.access_token_lifetime)?);
+    handle.access_tokens = Some(Arc::clone(&tokens));
+    let project_id = credentials.service_account.project_id.clone();
+    Ok(Box::new(FcmRules {
+        path: format!("/v1/projects/{project_id}/messages:send"),
+        project_id,
+        token_path: TOKEN_PATH.to_owned(),
+        tokens,
+    }))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, SimulatorError> {

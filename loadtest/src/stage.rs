@@ -11,21 +11,25 @@ use std::time::Duration;
 
 use hyper::Method;
 use hyper::header::HeaderValue;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
+pub use channel::{CHANNELS, ChannelTotals};
 pub use child::{ChildError, Usage};
 pub use setup::{ImportProgress, ImportReport, SenderKeys};
+pub use sim_process::SimProcess;
 
+mod channel;
 mod child;
 mod config;
 mod setup;
+mod sim_process;
 
+use crate::citizen_token::CitizenTokens;
 use crate::client::{Client, ClientError};
 use crate::simulator::credentials::{create_private_folder, write_private};
 use crate::simulator::{
-    Behaviour, BooksReport, Credentials, Kind, LaunchKind, LaunchSpec, RECORD_BYTES, Record,
-    SimulatorError,
+    Behaviour, Credentials, Kind, Record, SimulatorError, SmtpOptions, SmtpTls,
 };
 use child::Child;
 
@@ -33,6 +37,9 @@ use child::Child;
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// A server told to stop drains within this time or is killed.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// After this long with nothing pending, what is unaccounted for stays so.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// How to start a simulator process: this program with these arguments, and the path of a [`LaunchSpec`] file after them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,10 +59,16 @@ pub struct StageOptions {
     pub sim: SimLauncher,
     /// Folder for everything: created when missing, not removed.
     pub folder: PathBuf,
-    /// TLS between server and simulators, or cleartext HTTP/2.
+    /// TLS between server and simulators, or cleartext (HTTP/2 with prior knowledge, SMTP without STARTTLS).
     pub tls: bool,
-    /// Which providers; one route each, named `apple` and `google`.
+    /// Which providers; one route each, named `apple`, `google` and `relay`.
     pub providers: Vec<Kind>,
+    /// What the SMTP simulator is told; its encryption is [`SmtpTls::None`] when `tls` is off.
+    pub smtp: SmtpOptions,
+    /// A relay of somebody else, spoken to in the clear, for the route `relay`; instead of the SMTP simulator.
+    pub relay: Option<SocketAddr>,
+    /// Sessions of the route `relay`.
+    pub sessions: u32,
     /// What the simulators are told at the start.
     pub behaviour: Behaviour,
     /// Connections of each route.
@@ -74,7 +87,7 @@ pub struct StageOptions {
 }
 
 impl StageOptions {
-    /// Both providers over TLS, well behaved, two connections a route.
+    /// All providers over TLS, well behaved, two connections a route, four sessions to the relay.
     #[must_use]
     pub fn new(araldo: PathBuf, sim: SimLauncher, folder: PathBuf) -> Self {
         Self {
@@ -82,7 +95,10 @@ impl StageOptions {
             sim,
             folder,
             tls: true,
-            providers: vec![Kind::Apns, Kind::Fcm],
+            providers: vec![Kind::Apns, Kind::Fcm, Kind::Smtp],
+            smtp: SmtpOptions::default(),
+            relay: None,
+            sessions: 4,
             behaviour: Behaviour::default(),
             connections: 2,
             retry_base_ms: None,
@@ -91,6 +107,11 @@ impl StageOptions {
             extra_config: String::new(),
             env: Vec::new(),
         }
+    }
+
+    /// Encryption between server and SMTP simulator.
+    fn smtp_tls(&self) -> SmtpTls {
+        if self.tls { self.smtp.tls } else { SmtpTls::None }
     }
 }
 
@@ -111,79 +132,6 @@ pub enum StageError {
     Other(String),
 }
 
-/// A simulator process.
-pub struct SimProcess {
-    /// Which provider.
-    pub kind: Kind,
-    /// Base URL of notifications.
-    pub endpoint: String,
-    /// Base URL of its control listener.
-    pub control: String,
-    child: Child,
-}
-
-impl SimProcess {
-    /// Process id.
-    #[must_use]
-    pub fn pid(&self) -> Option<u32> {
-        self.child.pid()
-    }
-
-    /// Memory and CPU time so far.
-    #[must_use]
-    pub fn usage(&self) -> Option<Usage> {
-        self.child.usage()
-    }
-
-    /// Its counts.
-    ///
-    /// # Errors
-    /// [`StageError::Client`].
-    pub async fn books(&self) -> Result<BooksReport, StageError> {
-        let value = Client::new(&self.control, None)?.get("/books").await?;
-        serde_json::from_value(value).map_err(|error| StageError::Other(format!("books: {error}")))
-    }
-
-    /// Every delivery it accepted: 44 bytes each on the wire, 48 in memory.
-    ///
-    /// # Errors
-    /// [`StageError::Client`].
-    pub async fn records(&self) -> Result<Vec<Record>, StageError> {
-        let mut records = Vec::new();
-        let mut rest: Vec<u8> = Vec::new();
-        let mut client = Client::new(&self.control, None)?;
-        client
-            .stream("/arrivals", |data| {
-                rest.extend_from_slice(data);
-                let (whole, _) = rest.as_chunks::<RECORD_BYTES>();
-                records.extend(whole.iter().map(Record::decode));
-                let used = whole.len() * RECORD_BYTES;
-                rest.drain(..used);
-            })
-            .await?;
-        Ok(records)
-    }
-
-    /// Tells it something else.
-    ///
-    /// # Errors
-    /// [`StageError::Client`] with its reason when the behaviour contradicts itself.
-    pub async fn set_behaviour(&self, behaviour: &Behaviour) -> Result<(), StageError> {
-        Client::new(&self.control, None)?.put("/behaviour", &json!(behaviour)).await?;
-        Ok(())
-    }
-
-    /// `POST` to its control listener: `/reset`, `/goaway`, `/disconnect` or `/revoke`.
-    ///
-    /// # Errors
-    /// [`StageError::Client`].
-    pub async fn order(&self, path: &str) -> Result<(), StageError> {
-        let mut client = Client::new(&self.control, None)?;
-        client.send(Method::POST, path, None, bytes::Bytes::new()).await?;
-        Ok(())
-    }
-}
-
 /// A running stage.
 pub struct Stage {
     options: StageOptions,
@@ -191,6 +139,7 @@ pub struct Stage {
     config_file: PathBuf,
     base: String,
     admin_key: String,
+    tokens: CitizenTokens,
     server: Option<Child>,
 }
 
@@ -205,7 +154,13 @@ impl Stage {
         Credentials::load_or_generate(&credentials_folder)?;
         let mut simulators = Vec::new();
         for kind in options.providers.clone() {
-            simulators.push(start_simulator(&options, kind, &credentials_folder).await?);
+            simulators.push(SimProcess::start(&options, kind, &credentials_folder).await?);
+        }
+        let tokens = CitizenTokens::generate();
+        write_private(&config::citizen_key_file(&options.folder), tokens.secret().as_bytes())?;
+        if let Some(account) = &options.smtp.account {
+            let file = config::password_file(&options.folder);
+            write_private(&file, account.password.as_bytes())?;
         }
         let bind = free_port()?;
         let config_file = options.folder.join("araldo.toml");
@@ -217,6 +172,7 @@ impl Stage {
             config_file,
             base: format!("http://{bind}"),
             admin_key: String::new(),
+            tokens,
             server: None,
         };
         stage.restart_server().await?;
@@ -234,6 +190,12 @@ impl Stage {
     #[must_use]
     pub fn admin_key(&self) -> &str {
         &self.admin_key
+    }
+
+    /// Mints citizens' tokens that the server takes.
+    #[must_use]
+    pub const fn tokens(&self) -> &CitizenTokens {
+        &self.tokens
     }
 
     /// The server's configuration file.
@@ -294,20 +256,32 @@ impl Stage {
         Ok(self.operator()?.get("/api/operator/v1/status").await?)
     }
 
-    /// Every delivery all simulators accepted.
+    /// Every push the simulators of APNs and FCM accepted.
     ///
     /// # Errors
     /// [`StageError::Client`].
     pub async fn records(&self) -> Result<Vec<Record>, StageError> {
         let mut all = Vec::new();
-        for simulator in &self.simulators {
+        for simulator in self.simulators.iter().filter(|sim| sim.kind != Kind::Smtp) {
             all.extend(simulator.records().await?);
         }
         Ok(all)
     }
 
+    /// Every mail the SMTP simulator took.
+    ///
+    /// # Errors
+    /// [`StageError::Client`].
+    pub async fn mail_records(&self) -> Result<Vec<Record>, StageError> {
+        match self.simulator(Kind::Smtp) {
+            Some(relay) => relay.records().await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     /// Waits until the server has nothing pending, asking every 50 ms; gives the last status either way, and whether it
-    /// came to rest in time. A server that is down counts as not at rest.
+    /// came to rest in time. A server that is down counts as not at rest. A message just answered may not be counted as
+    /// pending yet: what is unaccounted for is waited for too, but not longer than [`SETTLE`], since it may be a fault.
     pub async fn wait_at_rest(
         &self,
         limit: Duration,
@@ -315,14 +289,17 @@ impl Stage {
     ) -> (bool, Option<Value>) {
         let deadline = Instant::now() + limit;
         let mut last = None;
+        let mut still_since: Option<Instant> = None;
         loop {
             if let Ok(status) = self.status().await {
                 on_status(&status);
-                let pending = |pointer: &str| status.pointer(pointer).and_then(Value::as_u64);
-                let rest = pending("/messages/pending") == Some(0)
-                    && pending("/deliveries/pending") == Some(0);
+                let zero =
+                    |pointer: &str| status.pointer(pointer).and_then(Value::as_i64) == Some(0);
+                let still = zero("/messages/pending") && zero("/deliveries/pending");
+                let accounted = zero("/unaccounted/messages") && zero("/unaccounted/deliveries");
                 last = Some(status);
-                if rest {
+                still_since = still.then(|| still_since.unwrap_or_else(Instant::now));
+                if still_since.is_some_and(|since| accounted || since.elapsed() >= SETTLE) {
                     return (true, last);
                 }
             }
@@ -410,37 +387,6 @@ impl Stage {
             .map_err(|error| StageError::Other(format!("{}: {error}", file.display())))?;
         Ok(text.trim().to_owned())
     }
-}
-
-async fn start_simulator(
-    options: &StageOptions,
-    kind: Kind,
-    credentials: &Path,
-) -> Result<SimProcess, StageError> {
-    let launch_kind = match kind {
-        Kind::Apns => LaunchKind::Apns,
-        Kind::Fcm => LaunchKind::Fcm,
-    };
-    let mut spec = LaunchSpec::new(launch_kind, credentials.to_owned());
-    spec.tls = options.tls;
-    spec.behaviour = options.behaviour.clone();
-    spec.one_stream_until_authorized = options.one_stream_until_authorized;
-    if !options.strict_token_updates {
-        spec.token_update_interval = 0;
-    }
-    let file = options.folder.join(format!("{}.json", kind.name()));
-    let text =
-        serde_json::to_vec_pretty(&spec).map_err(|error| StageError::Other(error.to_string()))?;
-    write_private(&file, &text)?;
-    let mut args = options.sim.args.clone();
-    args.push(file.display().to_string());
-    let log = options.folder.join(format!("{}.log", kind.name()));
-    let (child, line) = Child::start(&options.sim.program, &args, &[], &log, START_LIMIT).await?;
-    let told: Value = serde_json::from_str(&line).map_err(|error| {
-        StageError::Other(format!("the {} simulator answered `{line}`: {error}", kind.name()))
-    })?;
-    let word = |name: &str| told[name].as_str().unwrap_or_default().to_owned();
-    Ok(SimProcess { kind, endpoint: word("endpoint"), control: word("control"), child })
 }
 
 /// A port nobody listens on now. Somebody may take it before the server does; then the server says so and the start fails.

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::domain::citizen::Platform;
+use araldo_actors::domain::notification::Carrier;
 use araldo_actors::pipeline::RouteOptions;
 use araldo_actors::policy::backoff::RetryPolicy;
 use araldo_actors::policy::breaker::BreakerLimits;
 use araldo_actors::port::provider::Connector;
 
 use super::ServeError;
-use crate::config::{Apns, Fcm, Provider, RouteConfig};
+use crate::config::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
+use crate::link::Links;
 use crate::provider::OptionsError;
 use crate::provider::apns::{ApnsConnector, ApnsOptions, TokenSource};
 use crate::provider::fcm::{FcmConnector, FcmOptions};
 use crate::provider::http2::TransportOptions;
+use crate::provider::smtp::{Security, SmtpConnector, SmtpOptions, Timeouts};
 
 /// Attempts without an outcome before a delivery fails; its time to live
 /// usually ends first.
@@ -25,7 +28,8 @@ const RETRY_BUDGET: u16 = 100;
 const BREAKER: BreakerLimits =
     BreakerLimits { threshold: 20, base: Duration::from_secs(1), max: Duration::from_secs(60) };
 
-/// All configured routes; provider tokens will be kept in `folder`.
+/// All configured routes; provider tokens will be kept in `folder`, mails point
+/// to `links`.
 ///
 /// Reads the files the routes name and writes none.
 ///
@@ -34,27 +38,32 @@ const BREAKER: BreakerLimits =
 pub(super) fn all(
     configured: &[RouteConfig],
     folder: &Path,
-) -> Result<Vec<RouteOptions>, Vec<ServeError>> {
-    let mut keys = Keys { folder, sources: Vec::new() };
+    links: &Arc<Links>,
+) -> Result<Routes, Vec<ServeError>> {
+    let mut builder = Builder { folder, links, sources: Vec::new(), relay: None };
     let mut errors = Vec::new();
     let mut routes = Vec::with_capacity(configured.len());
     for route in configured {
-        match keys.connector(&route.provider) {
-            Ok((platform, connector)) => routes.push(options(route, platform, connector)),
+        match builder.connector(route) {
+            Ok((carrier, connector)) => routes.push(options(route, carrier, connector)),
             Err(error) => errors.push(ServeError::Route { route: route.id.to_string(), error }),
         }
     }
-    if errors.is_empty() { Ok(routes) } else { Err(errors) }
+    if errors.is_empty() { Ok(Routes { routes, relay: builder.relay }) } else { Err(errors) }
 }
 
-fn options(
-    config: &RouteConfig,
-    platform: Platform,
-    connector: Arc<dyn Connector>,
-) -> RouteOptions {
+/// What the configured routes become.
+pub(super) struct Routes {
+    /// For the engine.
+    pub(super) routes: Vec<RouteOptions>,
+    /// The first relay, for mails that are no deliveries.
+    pub(super) relay: Option<SmtpConnector>,
+}
+
+fn options(config: &RouteConfig, carrier: Carrier, connector: Arc<dyn Connector>) -> RouteOptions {
     RouteOptions {
         id: config.id.clone(),
-        platform,
+        carrier,
         connector,
         connections: config.connections,
         retry: RetryPolicy { base: config.retry_base, max: config.retry_max, budget: RETRY_BUDGET },
@@ -62,22 +71,33 @@ fn options(
     }
 }
 
-/// The APNs keys seen so far: Apple wants one provider token of a key, however
-/// many routes send with it.
-struct Keys<'a> {
-    /// Where tokens are kept across restarts.
+/// What routes share.
+struct Builder<'a> {
+    /// Where provider tokens are kept across restarts.
     folder: &'a Path,
+    /// What mails point to.
+    links: &'a Arc<Links>,
+    /// The APNs keys seen so far: Apple wants one provider token of a key,
+    /// however many routes send with it.
     sources: Vec<Arc<TokenSource>>,
+    /// The first relay seen.
+    relay: Option<SmtpConnector>,
 }
 
-impl Keys<'_> {
+impl Builder<'_> {
     fn connector(
         &mut self,
-        provider: &Provider,
-    ) -> Result<(Platform, Arc<dyn Connector>), OptionsError> {
-        Ok(match provider {
-            Provider::Apns(apns) => (Platform::Apns, Arc::new(self.apns(apns)?)),
-            Provider::Fcm(fcm) => (Platform::Fcm, Arc::new(fcm_connector(fcm)?)),
+        route: &RouteConfig,
+    ) -> Result<(Carrier, Arc<dyn Connector>), OptionsError> {
+        Ok(match &route.provider {
+            Provider::Apns(apns) => (Carrier::Push(Platform::Apns), Arc::new(self.apns(apns)?)),
+            Provider::Fcm(fcm) => (Carrier::Push(Platform::Fcm), Arc::new(fcm_connector(fcm)?)),
+            Provider::Smtp(smtp) => {
+                let options = smtp_options(smtp, route.retry_base);
+                let connector = SmtpConnector::new(options, Arc::clone(self.links))?;
+                self.relay.get_or_insert_with(|| connector.clone());
+                (Carrier::Email, Arc::new(connector))
+            }
         })
     }
 
@@ -99,6 +119,23 @@ impl Keys<'_> {
             own
         });
         ApnsConnector::with_tokens(options, tokens)
+    }
+}
+
+fn smtp_options(smtp: &Smtp, retry_after: Duration) -> SmtpOptions {
+    SmtpOptions {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        security: match smtp.tls {
+            SmtpTls::None => Security::None,
+            SmtpTls::StartTls => Security::StartTls,
+            SmtpTls::Implicit => Security::Implicit,
+        },
+        ca_file: smtp.ca_file.clone(),
+        credentials: smtp.credentials.clone(),
+        from: smtp.from.clone(),
+        retry_after,
+        timeouts: Timeouts::RFC,
     }
 }
 

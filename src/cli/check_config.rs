@@ -22,7 +22,11 @@ impl CheckConfig {
     pub fn run(self, global: &Global) -> Result<(), CliError> {
         let sources = global.sources();
         let mut faults = app::faults_of_routes(&config::usable_routes(&sources));
-        let loaded = match config::load(&sources) {
+        let loaded = config::load(&sources);
+        if let Ok(loaded) = &loaded {
+            faults.extend(app::faults_of_citizens(&loaded.config.citizen));
+        }
+        let loaded = match loaded {
             Ok(loaded) if faults.is_empty() => loaded,
             loaded => {
                 faults.splice(..0, loaded.err().map(|errors| errors.to_string()));
@@ -30,6 +34,10 @@ impl CheckConfig {
                 return Err(CliError::Usage(format!("the configuration is wrong\n{lines}")));
             }
         };
+        for warning in config::warnings(&loaded.config) {
+            // Nothing can be done about a standard error that is closed.
+            let _ = writeln!(std::io::stderr(), "warning: {warning}");
+        }
         let mut out = output::stdout();
         write!(out, "{}", loaded.effective)?;
         Ok(out.flush()?)

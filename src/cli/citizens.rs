@@ -1,8 +1,8 @@
 //! `araldo citizens import`: a file of any size, in parts the server takes.
 //!
 //! The file is read line by line, never whole. A part that the server did not
-//! take is repeated when it asks for that; lines replace whole records, so
-//! repeating the command is harmless.
+//! take is repeated when it asks for that; lines replace whole records but for
+//! what citizens chose themselves, so repeating the command is harmless.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -39,7 +39,9 @@ pub enum Citizens {
 #[command(after_help = "A line: {\"fiscal_code\":\"RSSMRA85T10A562S\",\"languages\":[\"it_IT\"],\
     \"devices\":[{\"platform\":\"fcm\",\"token\":\"...\"}]}\nFields and limits are described in \
     /openapi.json (CitizenLine). A refused line is reported by its number and does not stop the \
-    rest; the exit code is then 1.\n\nExamples:\n  \
+    rest; the exit code is then 1.\n\nA line replaces what was imported \
+    before. Once a citizen has accepted the terms of service, e-mail address, languages, devices, \
+    switches, mode and preferences are the citizen's own: a line leaves them as they are.\n\nExamples:\n  \
     araldo citizens import citizens.ndjson\n  \
     zcat citizens.ndjson.gz | araldo citizens import -")]
 pub struct Import {

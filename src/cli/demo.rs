@@ -1,9 +1,10 @@
 //! `araldo demo`: a morning of the public administration on one machine.
 //!
 //! The command is the audience and the judge: it starts `araldo serve` and the
-//! simulators of APNs and FCM as processes of their own, imports synthetic
-//! citizens, sends the morning's messages through the HTTP API, and compares
-//! the server's books with what the simulators saw. Everything lives in a
+//! simulators of APNs, FCM and a mail relay as processes of their own, imports
+//! synthetic citizens, keeps a few of them live, sends the morning's messages
+//! through the HTTP API, and compares the server's books with what the
+//! simulators and the live citizens saw. Everything lives in a
 //! temporary folder and ends with this process.
 
 use std::io::Write;
@@ -21,6 +22,10 @@ mod play;
 mod report;
 mod table;
 
+/// Sessions to the relay: each carries one mail at a time, and the relay takes
+/// its time.
+const MAIL_SESSIONS: u32 = 32;
+
 /// Why the demo could not be played: one sentence.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -33,7 +38,8 @@ Examples:
   araldo demo --seed 7 --json demo.json        another morning, its numbers as JSON
 
 Nobody in it exists: codici fiscali, tokens and addresses are made up. The same seed plans the same deliveries. The
-exit code is 0 only if every message is accounted for and every push arrived.")]
+exit code is 0 only if every message is accounted for, every push and every mail arrived, and the live citizens saw
+exactly their inboxes.")]
 pub struct Arguments {
     /// Synthetic citizens
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
@@ -88,6 +94,7 @@ async fn play(arguments: &Arguments, json: Option<std::fs::File>) -> Result<bool
         folder.path().to_owned(),
     );
     options.retry_base_ms = Some(1_000);
+    options.sessions = MAIL_SESSIONS;
     let stage = Stage::start(options).await?;
     let played = tokio::select! {
         balanced = show(&stage, plan, json) => balanced,

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::client::{Client, Key};
 use super::error::CliError;
-use crate::config::{self, Loaded, Sources};
+use crate::config::{self, Config, Loaded, Sources};
+use crate::http::development;
 
 /// Flags of every command.
 #[derive(Debug, Args)]
@@ -56,6 +57,21 @@ impl Global {
             )
         })?;
         Client::new(&self.server()?, Key::Sender(read_key(path)?))
+    }
+
+    /// The secret of development tokens: the file named with --key-file, else
+    /// `citizen.development_key_file` of `config`.
+    pub fn development_key(&self, config: &Config) -> Result<String, CliError> {
+        let named = self.key_file.as_ref().or(config.citizen.development_key_file.as_ref());
+        let path = named.ok_or_else(|| {
+            CliError::Usage(
+                "no secret to sign with: name its file with --key-file, or as \
+                 citizen.development_key_file in the configuration"
+                    .to_owned(),
+            )
+        })?;
+        development::read_key(path)
+            .map_err(|reason| CliError::Usage(format!("{}: {reason}", path.display())))
     }
 
     fn server(&self) -> Result<String, CliError> {

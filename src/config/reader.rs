@@ -17,15 +17,16 @@ use tracing_subscriber::EnvFilter;
 use super::error::{ConfigError, Origin};
 use super::layers::{Effective, Entry};
 use super::types::{
-    Config, EngineConfig, HttpConfig, LogConfig, LogFormat, NodeConfig, RetentionConfig,
-    RouteConfig, StoreConfig, StoreKind,
+    CitizenConfig, Config, EngineConfig, HttpConfig, LiveConfig, LogConfig, LogFormat, NodeConfig,
+    RetentionConfig, RouteConfig, StoreConfig, StoreKind,
 };
-use super::{route, schema};
+use super::{advice, route, schema};
 
 /// Builds the configuration; `None` beside errors.
 pub fn read(effective: &Effective) -> (Option<Config>, Vec<ConfigError>) {
     let reader = Reader::new(effective);
     let config = read_with(&reader);
+    advice::check_links(&reader, &config);
     let errors = reader.errors.into_inner();
     (errors.is_empty().then_some(config), errors)
 }
@@ -41,11 +42,16 @@ pub fn read_routes(effective: &Effective) -> (Vec<RouteConfig>, Vec<ConfigError>
 pub fn read_with(reader: &Reader<'_>) -> Config {
     Config {
         http: http(reader),
+        citizen: citizen(reader),
+        live: live(reader),
         store: store(reader),
         node: NodeConfig { id: reader.name("node.id", 64) },
         engine: engine(reader),
         routes: route::read_all(reader),
-        retention: RetentionConfig { claims: reader.hours("retention.claims_hours", 1..=720) },
+        retention: RetentionConfig {
+            claims: reader.hours("retention.claims_hours", 1..=720),
+            deletion_grace: reader.hours("retention.deletion_grace_hours", 0..=2160),
+        },
         log: log(reader),
     }
 }
@@ -64,6 +70,49 @@ fn http(reader: &Reader<'_>) -> HttpConfig {
         max_services: reader.size("http.max_services", 1..=10_000_000),
         max_keys: reader.size("http.max_keys", 1..=10_000_000),
         trusted_proxies: reader.networks("http.trusted_proxies"),
+        public_url: reader.optional_base_address("http.public_url"),
+    }
+}
+
+fn citizen(reader: &Reader<'_>) -> CitizenConfig {
+    let text = |key: &str| Some(reader.text(key)).filter(|text| !text.is_empty());
+    CitizenConfig {
+        issuer: text("citizen.issuer"),
+        audience: text("citizen.audience"),
+        fiscal_code_claim: claim(reader, "citizen.fiscal_code_claim"),
+        jwks_url: text("citizen.jwks_url").inspect(|url| {
+            let known = |uri: hyper::Uri| {
+                matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
+            };
+            if !url.parse().is_ok_and(known) {
+                reader.refuse("citizen.jwks_url", "must be an http:// or https:// address");
+            }
+        }),
+        jwks_refresh: reader.seconds("citizen.jwks_refresh_seconds", 1..=86_400),
+        jwks_file: reader.optional_path("citizen.jwks_file"),
+        public_key_file: reader.optional_path("citizen.public_key_file"),
+        development_key_file: reader.optional_path("citizen.development_key_file"),
+        secret_file: reader.optional_path("citizen.secret_file"),
+        validation: reader.hours("citizen.validation_hours", 1..=720),
+    }
+}
+
+/// The name of a claim: any text (RFC 7519, 4.2 and 4.3), often an address, as
+/// `https://attributes.eid.gov.it/fiscal_number`.
+fn claim(reader: &Reader<'_>, key: &str) -> String {
+    let text = reader.text(key);
+    if !(1..=256).contains(&text.len()) || text.chars().any(char::is_control) {
+        reader.refuse(key, "must be 1 to 256 bytes without control characters");
+    }
+    text
+}
+
+fn live(reader: &Reader<'_>) -> LiveConfig {
+    LiveConfig {
+        max_sessions: reader.size("live.max_sessions", 0..=1_000_000),
+        max_sessions_per_citizen: reader.size("live.max_sessions_per_citizen", 1..=1000),
+        keep_alive: reader.seconds("live.keep_alive_seconds", 1..=3600),
+        max_replay: reader.size("live.max_replay", 1..=100_000),
     }
 }
 
@@ -113,6 +162,30 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A base address that must be given: scheme, host and port only.
+    pub fn base_address(&self, key: &str) -> String {
+        self.check_base_address(key, self.required(key))
+    }
+
+    /// A base address, if one is given.
+    pub fn optional_base_address(&self, key: &str) -> Option<String> {
+        let text = self.text(key);
+        (!text.is_empty()).then(|| self.check_base_address(key, text))
+    }
+
+    fn check_base_address(&self, key: &str, text: String) -> String {
+        let text = text.trim_end_matches('/');
+        let fits = text.parse::<hyper::Uri>().is_ok_and(|uri| {
+            matches!(uri.scheme_str(), Some("http" | "https"))
+                && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+                && uri.path_and_query().is_none_or(|path| path.as_str() == "/")
+        });
+        if !fits {
+            self.refuse(key, "must be http:// or https:// with a host, and no path");
+        }
+        text.to_owned()
+    }
+
     pub fn route_names(&self) -> Vec<&'a str> {
         self.effective.route_names()
     }
@@ -125,7 +198,7 @@ impl<'a> Reader<'a> {
 
     /// Where a fault of `key` is to be mended. What a route does not say is
     /// said where the route is: the defaults are nobody's to edit.
-    fn origin(&self, key: &str) -> Origin {
+    pub fn origin(&self, key: &str) -> Origin {
         let origin_of = |key: &str| self.effective.get(key).map(|entry| entry.origin.clone());
         match (origin_of(key), schema::route_key(key)) {
             (None | Some(Origin::Default), Some((name, _))) => {
@@ -138,7 +211,12 @@ impl<'a> Reader<'a> {
     /// Notes that the value of `key` is refused.
     pub fn refuse(&self, key: &str, reason: impl Into<String>) {
         let origin = self.origin(key);
-        self.errors.borrow_mut().push(ConfigError::new(origin, key, reason));
+        self.push(ConfigError::new(origin, key, reason));
+    }
+
+    /// Notes an error.
+    pub fn push(&self, error: ConfigError) {
+        self.errors.borrow_mut().push(error);
     }
 
     /// A whole number in `range`.

@@ -1,9 +1,12 @@
-//! `[route.NAME]`: the push accounts.
+//! `[route.NAME]`: the push accounts and mail relays.
 
 use araldo_actors::domain::id::RouteId;
+use lettre::message::Mailbox;
+use rustls::pki_types::ServerName;
 
+use super::advice::is_this_machine;
 use super::reader::Reader;
-use super::types::{Apns, Fcm, Provider, RouteConfig};
+use super::types::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
 
 /// Reads every route whose kind is known.
 pub fn read_all(reader: &Reader<'_>) -> Vec<RouteConfig> {
@@ -14,7 +17,7 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
     let key = |key: &str| format!("route.{name}.{key}");
     let provider = match reader.text(&key("kind")).as_str() {
         "apns" => Provider::Apns(Apns {
-            endpoint: endpoint(reader, &key("endpoint")),
+            endpoint: reader.base_address(&key("endpoint")),
             ca_file: reader.optional_path(&key("ca_file")),
             key_file: reader.path(&key("key_file")),
             key_id: ten_characters(reader, &key("key_id")),
@@ -22,11 +25,12 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
             topic: reader.name(&key("topic"), 255),
         }),
         "fcm" => Provider::Fcm(Fcm {
-            endpoint: endpoint(reader, &key("endpoint")),
+            endpoint: reader.base_address(&key("endpoint")),
             ca_file: reader.optional_path(&key("ca_file")),
             project_id: reader.name(&key("project_id"), 128),
             service_account_file: reader.path(&key("service_account_file")),
         }),
+        "smtp" => Provider::Smtp(smtp(reader, &key)),
         // Refused when the layers were merged.
         _ => return None,
     };
@@ -35,7 +39,10 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
     if retry_max < retry_base {
         reader.refuse(&key("retry_max_ms"), "must not be less than retry_base_ms");
     }
-    let connections = reader.size(&key("connections"), 1..=256);
+    let connections = match provider {
+        Provider::Smtp(_) => reader.size(&key("sessions"), 1..=256),
+        _ => reader.size(&key("connections"), 1..=256),
+    };
     match RouteId::parse(name) {
         Ok(id) => Some(RouteConfig { id, provider, connections, retry_base, retry_max }),
         Err(invalid) => {
@@ -45,19 +52,53 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
     }
 }
 
-/// A base address: scheme, host and port only.
-fn endpoint(reader: &Reader<'_>, key: &str) -> String {
-    let text = reader.required(key);
-    let text = text.trim_end_matches('/');
-    let fits = text.parse::<hyper::Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            && uri.path_and_query().is_none_or(|path| path.as_str() == "/")
-    });
-    if !fits {
-        reader.refuse(key, "must be http:// or https:// with a host, and no path");
+fn smtp(reader: &Reader<'_>, key: &impl Fn(&str) -> String) -> Smtp {
+    let host = reader.required(&key("host"));
+    if !host.is_empty() && ServerName::try_from(host.as_str()).is_err() {
+        reader.refuse(&key("host"), "must be a host name or an address, without a port");
     }
-    text.to_owned()
+    let modes =
+        [("none", SmtpTls::None), ("starttls", SmtpTls::StartTls), ("implicit", SmtpTls::Implicit)];
+    let tls = reader.choice(&key("tls"), &modes);
+    let username = reader.text(&key("username"));
+    let password_file = reader.optional_path(&key("password_file"));
+    let credentials = match (username.is_empty(), password_file) {
+        (true, None) => None,
+        (false, Some(file)) => Some((username, file)),
+        (true, Some(_)) => {
+            reader.refuse(&key("username"), "is missing beside password_file");
+            None
+        }
+        (false, None) => {
+            reader.refuse(&key("password_file"), "is missing beside username");
+            None
+        }
+    };
+    if credentials.is_some() && tls == SmtpTls::None && !is_this_machine(&host) {
+        let reason =
+            "must not be \"none\" with a username: the password would be sent in clear text";
+        reader.refuse(&key("tls"), reason);
+    }
+    Smtp {
+        port: u16::try_from(reader.whole(&key("port"), 1..=65_535)).unwrap_or(u16::MAX),
+        ca_file: reader.optional_path(&key("ca_file")),
+        from: mailbox(reader, &key("from")),
+        host,
+        tls,
+        credentials,
+    }
+}
+
+/// A mailbox (RFC 5322, 3.4) that every relay and reader takes.
+fn mailbox(reader: &Reader<'_>, key: &str) -> String {
+    let text = reader.required(key);
+    let ascii = |mailbox: Mailbox| AsRef::<str>::as_ref(&mailbox.email).is_ascii();
+    if !text.is_empty() && !text.parse().is_ok_and(ascii) {
+        let reason =
+            "must be an address in ASCII, with or without a name: \"Name <name@example.it>\"";
+        reader.refuse(key, reason);
+    }
+    text
 }
 
 /// Identifiers of Apple: ten upper-case letters and digits (Apple, "Establishing

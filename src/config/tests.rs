@@ -39,7 +39,7 @@ fn the_defaults_alone_are_a_configuration() {
 #[test]
 fn every_key_of_the_defaults_is_read_and_every_key_read_has_its_default_there() {
     let mut layers = Layers::of_defaults();
-    for (name, kind) in [("a", "apns"), ("f", "fcm")] {
+    for (name, kind) in [("a", "apns"), ("f", "fcm"), ("s", "smtp")] {
         layers.set(&format!("route.{name}.kind"), kind.into(), Origin::Flag);
     }
     let (effective, errors) = layers.merge();
@@ -153,15 +153,15 @@ fn an_environment_variable_reaches_a_route_whatever_its_case() {
 fn a_route_names_what_it_lacks_and_what_its_kind_does_not_have() {
     let errors = errors_of(
         "[route.x]\nkind = \"apns\"\nproject_id = \"p\"\n[route.y]\nconnections = 1\n\
-         [route.z]\nkind = \"smtp\"\n[route.w]\nkind = \"fcm\"\nproject_id = \"p\"\n\
+         [route.z]\nkind = \"sms\"\n[route.w]\nkind = \"fcm\"\nproject_id = \"p\"\n\
          service_account_file = \"f\"\nendpoint = \"fcm.googleapis.com/v1\"\n",
     );
     for expected in [
         "FILE:2: route.x.key_file: is missing",
         "FILE:2: route.x.topic: is missing",
         "FILE:3: route.x.project_id: a route of kind \"apns\" has no such key",
-        "route.y.kind: is missing; use \"apns\" or \"fcm\"",
-        "route.z.kind: there is no kind of route \"smtp\"; use \"apns\" or \"fcm\"",
+        "route.y.kind: is missing; use \"apns\" or \"fcm\" or \"smtp\"",
+        "route.z.kind: there is no kind of route \"sms\"; use \"apns\" or \"fcm\" or \"smtp\"",
         "FILE:12: route.w.endpoint: must be http:// or https:// with a host, and no path",
     ] {
         assert!(errors.contains(expected), "{expected} not in:\n{errors}");
@@ -169,8 +169,64 @@ fn a_route_names_what_it_lacks_and_what_its_kind_does_not_have() {
 }
 
 #[test]
+fn a_relay_takes_what_it_does_not_say_from_its_kind() {
+    let text = "[http]\npublic_url = \"https://messages.example.it\"\n\
+        [route.mail]\nkind = \"smtp\"\nhost = \"relay.example.it\"\n\
+        from = \"Araldo <no-reply@example.it>\"\nsessions = 9\n";
+    let config = load_all(text, &[], &[]).expect("valid").config;
+    let route = &config.routes[0];
+    assert_eq!((route.connections, route.provider.kind()), (9, "smtp"));
+    assert_eq!(route.retry_base, std::time::Duration::from_mins(30));
+    let Provider::Smtp(smtp) = &route.provider else { panic!("kind smtp") };
+    assert_eq!((smtp.port, smtp.tls), (587, super::SmtpTls::StartTls));
+    assert_eq!((&smtp.ca_file, &smtp.credentials), (&None, &None));
+}
+
+#[test]
+fn a_relay_names_what_it_lacks_and_what_does_not_fit_together() {
+    let errors = errors_of(
+        "[route.a]\nkind = \"smtp\"\n\
+         [route.b]\nkind = \"smtp\"\nhost = \"relay.example.it:25\"\nfrom = \"nobody\"\n\
+         username = \"u\"\ntls = \"ssl\"\n\
+         [route.c]\nkind = \"smtp\"\nhost = \"relay.example.it\"\nfrom = \"a@example.it\"\n\
+         username = \"u\"\npassword_file = \"p\"\ntls = \"none\"\n\
+         [route.d]\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nfrom = \"a@\u{e0}.it\"\n\
+         password_file = \"p\"\nport = 0\nconnections = 3\n",
+    );
+    for expected in [
+        "FILE:2: route.a.host: is missing",
+        "FILE:2: route.a.from: is missing",
+        "FILE:5: route.b.host: must be a host name or an address, without a port",
+        "FILE:6: route.b.from: must be an address in ASCII",
+        "route.b.password_file: is missing beside username",
+        "FILE:8: route.b.tls: \"ssl\" is none of \"none\", \"starttls\", \"implicit\"",
+        "FILE:15: route.c.tls: must not be \"none\" with a username",
+        "FILE:19: route.d.from: must be an address in ASCII",
+        "route.d.username: is missing beside password_file",
+        "FILE:21: route.d.port: must be between 1 and 65535",
+        "FILE:22: route.d.connections: a route of kind \"smtp\" has no such key",
+    ] {
+        assert!(errors.contains(expected), "{expected} not in:\n{errors}");
+    }
+}
+
+#[test]
+fn a_claim_may_be_named_by_any_text() {
+    let claim = |name: &str| format!("[citizen]\nfiscal_code_claim = \"{name}\"\n");
+    for name in ["https://attributes.eid.gov.it/fiscal_number", "codice fiscale", &"c".repeat(256)]
+    {
+        let config = load_all(&claim(name), &[], &[]).expect("valid").config;
+        assert_eq!(config.citizen.fiscal_code_claim, name);
+    }
+    for wrong in ["", "a\\nb", &"c".repeat(257)] {
+        let errors = errors_of(&claim(wrong));
+        assert!(errors.contains("FILE:2: citizen.fiscal_code_claim: must be 1 to 256"), "{errors}");
+    }
+}
+
+#[test]
 fn the_example_for_one_node_is_valid() {
     let text = include_str!("../../config/single-node.toml");
     let config = load_all(text, &[], &[]).expect("valid").config;
-    assert_eq!(config.routes.len(), 2);
+    assert_eq!(config.routes.len(), 3);
 }

@@ -12,6 +12,10 @@ use ipnet::IpNet;
 pub struct Config {
     /// `[http]`.
     pub http: HttpConfig,
+    /// `[citizen]`.
+    pub citizen: CitizenConfig,
+    /// `[live]`.
+    pub live: LiveConfig,
     /// `[store]`.
     pub store: StoreConfig,
     /// `[node]`.
@@ -53,6 +57,46 @@ pub struct HttpConfig {
     pub max_keys: usize,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Base address of this server for citizens, without a path.
+    pub public_url: Option<String>,
+}
+
+/// `[citizen]`; see `config/default.toml` for the meaning of each key.
+#[derive(Clone, Debug)]
+pub struct CitizenConfig {
+    /// Required `iss`.
+    pub issuer: Option<String>,
+    /// Required `aud`.
+    pub audience: Option<String>,
+    /// The claim with the fiscal code.
+    pub fiscal_code_claim: String,
+    /// Where the issuer publishes its keys.
+    pub jwks_url: Option<String>,
+    /// How often they are asked for.
+    pub jwks_refresh: Duration,
+    /// The issuer's keys in a file.
+    pub jwks_file: Option<PathBuf>,
+    /// One public key, PEM.
+    pub public_key_file: Option<PathBuf>,
+    /// Secret of development tokens.
+    pub development_key_file: Option<PathBuf>,
+    /// This installation's secret.
+    pub secret_file: Option<PathBuf>,
+    /// For a link that confirms an address.
+    pub validation: Duration,
+}
+
+/// `[live]`.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveConfig {
+    /// Sessions on this node.
+    pub max_sessions: usize,
+    /// Sessions of one citizen.
+    pub max_sessions_per_citizen: usize,
+    /// Between signs of life.
+    pub keep_alive: Duration,
+    /// Events told one by one to a returning session.
+    pub max_replay: usize,
 }
 
 /// Kinds of store.
@@ -112,7 +156,7 @@ pub struct RouteConfig {
     pub id: RouteId,
     /// Whose network, and the account there.
     pub provider: Provider,
-    /// HTTP/2 connections.
+    /// HTTP/2 connections, or sessions with a relay.
     pub connections: usize,
     /// Delay before the first retry.
     pub retry_base: Duration,
@@ -127,6 +171,8 @@ pub enum Provider {
     Apns(Apns),
     /// Google.
     Fcm(Fcm),
+    /// A mail relay.
+    Smtp(Smtp),
 }
 
 impl Provider {
@@ -136,6 +182,7 @@ impl Provider {
         match self {
             Self::Apns(_) => "apns",
             Self::Fcm(_) => "fcm",
+            Self::Smtp(_) => "smtp",
         }
     }
 }
@@ -170,11 +217,41 @@ pub struct Fcm {
     pub service_account_file: PathBuf,
 }
 
+/// How the way to a relay is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Clear text.
+    None,
+    /// STARTTLS, or no session.
+    StartTls,
+    /// TLS from the first byte.
+    Implicit,
+}
+
+/// An account at a mail relay.
+#[derive(Clone, Debug)]
+pub struct Smtp {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the way to it is secured.
+    pub tls: SmtpTls,
+    /// Certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// User name and the file with the password.
+    pub credentials: Option<(String, PathBuf)>,
+    /// The sender's mailbox.
+    pub from: String,
+}
+
 /// `[retention]`.
 #[derive(Clone, Debug)]
 pub struct RetentionConfig {
     /// For claims of an `Idempotency-Key`.
     pub claims: Duration,
+    /// Between a request to be deleted and its execution.
+    pub deletion_grace: Duration,
 }
 
 /// Form of the logs.

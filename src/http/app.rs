@@ -1,17 +1,36 @@
 //! What every handler shares.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use araldo_actors::engine::Engine;
+use araldo_actors::domain::citizen::Citizen;
+use araldo_actors::engine::{ChangeError, Engine};
 use araldo_actors::port::store::StoreError;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::Http;
+use super::citizen::Citizens;
+use super::citizen::catalogue::Catalogue;
+use super::citizen::profile::of_change;
+use super::citizen::rate::Rate;
 use super::problem::Problem;
 use crate::config::HttpConfig;
+
+/// Calls of one citizen at once, and the time in which one more is allowed: a
+/// page that loads makes a few dozen.
+const CALLS: (u32, Duration) = (300, Duration::from_millis(100));
+/// The same for the mails one citizen causes, which may go to anybody.
+const MAILS: (u32, Duration) = (5, Duration::from_secs(60));
+/// The same for searches and copies of everything, which read much.
+const LOOKS: (u32, Duration) = (10, Duration::from_secs(1));
+/// The same for links in mails, which act without a token.
+const LINKS: (u32, Duration) = (10, Duration::from_secs(6));
+/// Searches and parts of copies that are read at one time.
+const MOST_LOOKS: usize = 4;
 
 /// Shared state; cheap to clone.
 #[derive(Clone)]
@@ -22,6 +41,13 @@ struct Inner {
     started: Instant,
     imports: Semaphore,
     last_warning: AtomicU64,
+    calls: Rate,
+    mails: Rate,
+    looks: Rate,
+    links: Rate,
+    looking: Arc<Semaphore>,
+    catalogue: Catalogue,
+    draining: watch::Sender<bool>,
 }
 
 impl App {
@@ -29,7 +55,73 @@ impl App {
     pub fn new(http: Http) -> Self {
         let imports = Semaphore::new(http.options.max_imports);
         let last_warning = AtomicU64::new(u64::MAX);
-        Self(Arc::new(Inner { http, started: Instant::now(), imports, last_warning }))
+        let rate =
+            |(burst, refill)| Rate::new(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN), refill);
+        Self(Arc::new(Inner {
+            http,
+            started: Instant::now(),
+            imports,
+            last_warning,
+            calls: rate(CALLS),
+            mails: rate(MAILS),
+            looks: rate(LOOKS),
+            links: rate(LINKS),
+            looking: Arc::new(Semaphore::new(MOST_LOOKS)),
+            catalogue: Catalogue::default(),
+            draining: watch::Sender::new(false),
+        }))
+    }
+
+    /// The citizens' side.
+    pub fn citizens(&self) -> &Citizens {
+        &self.0.http.citizens
+    }
+
+    /// How often a citizen may call.
+    pub fn calls(&self) -> &Rate {
+        &self.0.calls
+    }
+
+    /// How many mails a citizen may cause.
+    pub fn mails(&self) -> &Rate {
+        &self.0.mails
+    }
+
+    /// How often a citizen may search, or ask for a copy of everything.
+    pub fn looks(&self) -> &Rate {
+        &self.0.looks
+    }
+
+    /// How often a citizen's links may act.
+    pub fn links(&self) -> &Rate {
+        &self.0.links
+    }
+
+    /// Waits for the right to read much, at most the request timeout.
+    ///
+    /// # Errors
+    /// 503 when too many are reading all that time.
+    pub async fn look(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = Arc::clone(&self.0.looking).acquire_owned();
+        let turn = tokio::time::timeout(self.options().request_timeout, turn).await;
+        // The semaphore is never closed.
+        turn.ok().and_then(Result::ok).ok_or_else(Problem::unavailable)
+    }
+
+    /// Institutions and services as citizens see them.
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.0.catalogue
+    }
+
+    /// Turns true when the server is told to stop: answers without an end
+    /// end.
+    pub fn draining(&self) -> watch::Receiver<bool> {
+        self.0.draining.subscribe()
+    }
+
+    /// Ends the answers that would not end.
+    pub fn drain(&self) {
+        self.0.draining.send_replace(true);
     }
 
     /// The engine.
@@ -72,6 +164,26 @@ impl App {
         writing: impl Future<Output = Result<T, StoreError>>,
     ) -> Result<T, Problem> {
         self.within(writing).await.unwrap_or_else(|| Err(Problem::unconfirmed()))
+    }
+
+    /// Waits for a change of a citizen's record.
+    pub async fn change(
+        &self,
+        changing: impl Future<Output = Result<Citizen, ChangeError<Problem>>>,
+    ) -> Result<Citizen, Problem> {
+        self.within_write(changing).await?.map_err(|error| {
+            if let ChangeError::Store(error) = &error {
+                self.warn_of_store(error);
+            }
+            of_change(error)
+        })
+    }
+
+    /// Waits for a write at most the request timeout; after that, its fate is
+    /// unknown.
+    pub async fn within_write<T>(&self, writing: impl Future<Output = T>) -> Result<T, Problem> {
+        let limit = self.options().request_timeout;
+        tokio::time::timeout(limit, writing).await.map_err(|_| Problem::unconfirmed())
     }
 
     async fn within<T>(

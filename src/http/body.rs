@@ -1,5 +1,6 @@
 //! Request bodies: bounded in length and time, parsed once.
 
+use std::error::Error;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -11,7 +12,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_LENGTH;
-use serde::de::value::MapAccessDeserializer;
+use serde::de::value::{self, MapAccessDeserializer};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
 
 use super::app::App;
@@ -160,6 +161,35 @@ fn explain(path: String, message: &str) -> (String, String) {
         return (path, message.to_owned());
     }
     (path, format!("must be {}", in_json_words(expected)))
+}
+
+/// Which argument of a query was refused, and why; none when nobody knows.
+pub fn argument_fault(rejection: &(dyn Error + 'static)) -> Option<(String, String)> {
+    // The fault lies below what axum wraps it in.
+    let mut below = Some(rejection);
+    while let Some(error) = below {
+        if let Some(found) = error.downcast_ref::<serde_path_to_error::Error<value::Error>>() {
+            return explain_argument(found.path().to_string(), &found.inner().to_string());
+        }
+        below = error.source();
+    }
+    None
+}
+
+fn explain_argument(path: String, message: &str) -> Option<(String, String)> {
+    let path = if path == "." { String::new() } else { path };
+    // What std says of a text that is no number or no truth value.
+    let reason = match message {
+        "provided string was not `true` or `false`" => "must be true or false",
+        text if text.contains("digit") || text.starts_with("number too") => {
+            "must be a whole number, not negative, and not too large"
+        }
+        text if text.starts_with("cannot parse integer") => "must be a whole number",
+        _ => {
+            return Some(explain(path, message)).filter(|(argument, _)| !argument.is_empty());
+        }
+    };
+    (!path.is_empty()).then(|| (path, reason.to_owned()))
 }
 
 fn in_json_words(expected: &str) -> &str {

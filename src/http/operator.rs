@@ -3,7 +3,7 @@
 //! Viewers read, admins write; a sender's key is refused with 403.
 
 pub mod citizen;
-mod citizen_line;
+pub mod citizen_line;
 pub mod key;
 pub mod organization;
 mod page;

@@ -19,6 +19,9 @@ use araldo_actors::port::store::StoreError;
 /// What a client is told to wait when the store does not answer.
 const RETRY_STORE: Duration = Duration::from_secs(5);
 
+/// IO's type of [`Kind::EmailTaken`] (`UpdateProfile412ErrorTypes`).
+const EMAIL_TAKEN: &str = "https://ioapp.it/problems/email-already-taken";
+
 /// The kinds of problem there are: name, title, status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -40,6 +43,12 @@ pub enum Kind {
     KeyReused,
     /// Too much is waiting; nothing was stored.
     Overloaded,
+    /// This caller calls too often; nothing was done.
+    TooManyRequests,
+    /// What is asked for does not fit what is there.
+    Conflict,
+    /// Another citizen confirmed the address.
+    EmailTaken,
     /// A configured limit of the registry is reached.
     LimitReached,
     /// A defect of ours.
@@ -72,6 +81,15 @@ impl Kind {
                 StatusCode::UNPROCESSABLE_ENTITY,
             ),
             Self::Overloaded => ("overloaded", "Too many requests", StatusCode::TOO_MANY_REQUESTS),
+            Self::TooManyRequests => {
+                ("too-many-requests", "Too many requests", StatusCode::TOO_MANY_REQUESTS)
+            }
+            Self::Conflict => ("conflict", "Conflict", StatusCode::CONFLICT),
+            Self::EmailTaken => (
+                "email-already-taken",
+                "The e-mail address is taken",
+                StatusCode::PRECONDITION_FAILED,
+            ),
             Self::LimitReached => ("limit-reached", "Limit reached", StatusCode::CONFLICT),
             Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unavailable => {
@@ -167,6 +185,11 @@ impl Problem {
         Self::new(Kind::NotFound, detail)
     }
 
+    /// 412, as IO says it.
+    pub fn email_taken() -> Self {
+        Self::new(Kind::EmailTaken, "another citizen confirmed this e-mail address")
+    }
+
     /// 503: nothing was stored.
     pub fn unavailable() -> Self {
         let detail = "nothing was stored; try again later";
@@ -222,13 +245,23 @@ impl Problem {
         }
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.kind.parts().2
+    }
+
+    /// The value of `Retry-After`, if it has one.
+    pub fn wait(&self) -> Option<HeaderValue> {
+        // HTTP counts whole seconds; never tell a client to wait for 0.
+        let seconds = self.retry_after?.as_millis().div_ceil(1000).max(1);
+        Some(HeaderValue::from(u64::try_from(seconds).unwrap_or(60)))
+    }
+
     fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(wait) = self.retry_after {
-            // HTTP counts whole seconds; never tell a client to wait for 0.
-            let seconds = wait.as_millis().div_ceil(1000).max(1);
-            headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(60)));
+        if let Some(wait) = self.wait() {
+            headers.insert(RETRY_AFTER, wait);
         }
         if let Some(challenge) = self.challenge {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
@@ -242,7 +275,11 @@ impl IntoResponse for Problem {
         let (name, title, status) = self.kind.parts();
         let headers = self.headers();
         let body = ProblemBody {
-            r#type: format!("urn:araldo:problem:{name}"),
+            r#type: match self.kind {
+                // IO's clients look for this one.
+                Kind::EmailTaken => EMAIL_TAKEN.to_owned(),
+                _ => format!("urn:araldo:problem:{name}"),
+            },
             title,
             status: status.as_u16(),
             detail: self.detail,
@@ -259,8 +296,11 @@ impl From<PathRejection> for Problem {
 }
 
 impl From<QueryRejection> for Problem {
-    fn from(_: QueryRejection) -> Self {
-        Self::invalid("the query is not readable")
+    fn from(rejection: QueryRejection) -> Self {
+        super::body::argument_fault(&rejection).map_or_else(
+            || Self::invalid("the query is not readable"),
+            |(argument, reason)| Self::field(argument, reason),
+        )
     }
 }
 

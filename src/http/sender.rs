@@ -6,7 +6,7 @@
 mod content;
 mod idempotency;
 pub mod message;
-mod message_view;
+pub mod message_view;
 mod new_message;
 pub mod permission;
 pub mod profile;

@@ -23,11 +23,13 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use write_timeout::WriteTimeout;
 
+use super::app::App;
 use super::origin::Peer;
-use super::{Http, router};
+use super::{Http, router_of};
 use crate::config::HttpConfig;
 use crate::telemetry::metric;
 
@@ -36,11 +38,13 @@ mod write_timeout;
 /// Pause after a failed accept: usually the process has no file descriptor
 /// left, and asking again at once would only burn CPU.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Shortest time between two warnings of it.
+const WARNINGS: Duration = Duration::from_secs(1);
 /// Longest header of a request.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 
 /// Serves `http` on `listener` until `shutdown` is ready, then takes no more
-/// connections, lets open requests finish for `http.drain_seconds` and cuts
+/// connections, ends live sessions, lets open requests finish for `http.drain_seconds` and cuts
 /// the rest off.
 ///
 /// # Errors
@@ -52,13 +56,17 @@ pub async fn serve(
 ) -> io::Result<()> {
     listener.local_addr()?;
     let options = http.options.clone();
-    let router = router(http);
+    let issuer = http.citizens.issuer.clone();
+    let app = App::new(http);
+    let router = router_of(app.clone());
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     tokio::select! {
         () = accept(listener, &router, &options, &graceful, &mut connections) => {}
+        () = issuer.keep_fresh() => {}
         () = shutdown => {}
     }
+    app.drain();
     let _ = tokio::time::timeout(options.drain, graceful.shutdown()).await;
     connections.shutdown().await;
     Ok(())
@@ -74,13 +82,17 @@ async fn accept(
 ) {
     let slots = Arc::new(Semaphore::new(options.max_connections));
     let protocol = protocol(options);
+    let mut warned: Option<Instant> = None;
     // The semaphore is never closed.
     while let Ok(slot) = Arc::clone(&slots).acquire_owned().await {
         while connections.try_join_next().is_some() {}
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
+                if warned.is_none_or(|at| at.elapsed() >= WARNINGS) {
+                    warned = Some(Instant::now());
+                    tracing::warn!(%error, "cannot accept a connection");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }

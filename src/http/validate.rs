@@ -7,6 +7,7 @@ use araldo_actors::domain::time::Millis;
 use jiff::Timestamp;
 
 use super::problem::{FieldError, Problem};
+use crate::address;
 
 /// Refused fields so far: all of them are reported at once.
 #[derive(Debug, Default)]
@@ -47,6 +48,23 @@ impl Faults {
             self.0.iter().map(|error| format!("{} {}", error.field, error.reason)).collect();
         parts.join("; ")
     }
+}
+
+/// Whether `text` is an e-mail address that mails can be written to.
+pub fn is_email(text: &str) -> bool {
+    address::parse(text).is_some()
+}
+
+/// Leaves the first of each.
+pub fn keep_first<T: PartialEq + Copy>(items: &mut Vec<T>) {
+    let mut seen = Vec::with_capacity(items.len());
+    items.retain(|item| {
+        let is_new = !seen.contains(item);
+        if is_new {
+            seen.push(*item);
+        }
+        is_new
+    });
 }
 
 /// A fiscal code, or the problem that names its field.

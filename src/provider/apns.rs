@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use araldo_actors::domain::outcome::Failure;
-use araldo_actors::port::provider::{Answer, ConnectError, Connector, Link, Push};
+use araldo_actors::port::provider::{Answer, ConnectError, Connector, Link, Notification};
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -132,7 +132,8 @@ impl Link for ApnsLink {
         self.channel.is_closed()
     }
 
-    async fn send(&self, push: &Push) -> Answer {
+    async fn send(&self, notification: &Notification) -> Answer {
+        let Notification::Push(push) = notification else { return super::NOT_A_PUSH };
         let deadline = self.channel.deadline();
         let Ok(bearer) = self.route.tokens.bearer(unix_seconds()) else {
             return Answer::Halt { reason: "provider token cannot be signed" };

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::domain::outcome::Failure;
-use araldo_actors::port::provider::{Answer, ConnectError, Connector, Link, Push};
+use araldo_actors::port::provider::{Answer, ConnectError, Connector, Link, Notification};
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -118,7 +118,8 @@ impl Link for FcmLink {
         self.channel.is_closed()
     }
 
-    async fn send(&self, push: &Push) -> Answer {
+    async fn send(&self, notification: &Notification) -> Answer {
+        let Notification::Push(push) = notification else { return super::NOT_A_PUSH };
         let deadline = self.channel.deadline();
         let Some(body) = payload::payload(push, super::unix_seconds()) else {
             return Answer::Fail {

@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::OptionsError;
+use super::{OptionsError, tcp, tls};
 
 pub use channel::{CallError, Channel, Reply};
 pub(super) use endpoint::Endpoint;
@@ -33,7 +33,6 @@ mod channel;
 mod driver;
 mod endpoint;
 mod retry_after;
-mod tls;
 mod window;
 
 /// How a route reaches its provider.
@@ -180,7 +179,9 @@ impl Transport {
         endpoint: &Endpoint,
         protocol: Protocol,
     ) -> Result<Dialed, ConnectError> {
-        let tcp = connect_tcp(endpoint).await?;
+        let tcp = tcp::connect(endpoint.host(), endpoint.port())
+            .await
+            .map_err(|reason| unreachable(endpoint, reason))?;
         let Some(name) = endpoint.server_name() else {
             return Ok(Dialed::Plain(tcp));
         };
@@ -198,25 +199,6 @@ impl Transport {
         }
         Ok(Dialed::Tls(Box::new(stream)))
     }
-}
-
-/// Resolves the name now, without a cache of ours, and takes the first address
-/// that answers.
-async fn connect_tcp(endpoint: &Endpoint) -> Result<TcpStream, ConnectError> {
-    let addresses = tokio::net::lookup_host((endpoint.host(), endpoint.port()))
-        .await
-        .map_err(|error| unreachable(endpoint, format!("name not resolved: {error}")))?;
-    let mut last = "the name has no address".to_owned();
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => match stream.set_nodelay(true) {
-                Ok(()) => return Ok(stream),
-                Err(error) => last = format!("TCP_NODELAY refused: {error}"),
-            },
-            Err(error) => last = format!("TCP: {error}"),
-        }
-    }
-    Err(unreachable(endpoint, last))
 }
 
 fn unreachable(endpoint: &Endpoint, reason: String) -> ConnectError {

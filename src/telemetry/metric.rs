@@ -17,6 +17,7 @@ const HTTP_REQUESTS: &str = "araldo_http_requests_total";
 const HTTP_DURATION: &str = "araldo_http_request_duration_seconds";
 const HTTP_CONNECTIONS: &str = "araldo_http_connections";
 const HTTP_PANICS: &str = "araldo_http_panics_total";
+const ISSUER_KEYS: &str = "araldo_citizen_keys_fetched_total";
 const IMPORT_LINES: &str = "araldo_import_lines_total";
 const MESSAGES_ACCEPTED: &str = "araldo_messages_accepted_total";
 const MESSAGES_ENDED: &str = "araldo_messages_ended_total";
@@ -32,6 +33,7 @@ const PARTITIONS_OPEN: &str = "araldo_partitions_all_open";
 const ROUTE_STATE: &str = "araldo_route_state";
 const ROUTE_CONNECTIONS: &str = "araldo_route_connections";
 const ROUTE_QUEUED: &str = "araldo_route_queued";
+const VALIDATION_MAILS: &str = "araldo_validation_mails_total";
 const UPTIME: &str = "araldo_uptime_seconds";
 
 /// Upper bounds for times, in seconds: from an answer out of memory to the
@@ -43,7 +45,7 @@ pub const SECONDS: [f64; 14] =
 pub const BUCKETS: &[(&str, &[f64])] = &[(HTTP_DURATION, &SECONDS)];
 
 /// The templates of the API's paths, as label values.
-const ROUTES: [&str; 18] = [
+const ROUTES: &[&str] = &[
     "/api/v1/messages",
     "/api/v1/messages/{fiscal_code}",
     "/api/v1/messages/{fiscal_code}/{id}",
@@ -57,6 +59,33 @@ const ROUTES: [&str; 18] = [
     "/api/operator/v1/keys/{id}",
     "/api/operator/v1/citizens",
     "/api/operator/v1/status",
+    "/api/communication/v1/messages",
+    "/api/communication/v1/messages/{id}",
+    "/api/communication/v1/messages/{id}/status",
+    "/api/communication/v1/messages/{id}/message-status",
+    "/api/communication/v1/installations/{installationID}",
+    "/api/identity/v1/profile",
+    "/api/identity/v1/services/{service_id}/preferences",
+    "/api/identity/v1/email-validation-process",
+    "/api/identity/v1/user-data-processing",
+    "/api/identity/v1/user-data-processing/{choice}",
+    "/api/v2/institutions",
+    "/api/v2/institutions/featured",
+    "/api/v2/institutions/{institutionId}/services",
+    "/api/v2/services/featured",
+    "/api/v2/services/{serviceId}",
+    "/api/citizen/v1/live",
+    "/api/citizen/v1/messages",
+    "/api/citizen/v1/preferences",
+    "/api/citizen/v1/devices",
+    "/api/citizen/v1/devices/{id}",
+    "/api/citizen/v1/sessions/revoke",
+    "/api/citizen/v1/user-data",
+    "/email/unsubscribe/{token}",
+    "/email/validate/{token}",
+    "/app",
+    "/app/",
+    "/app/{file}",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -67,7 +96,7 @@ const ROUTES: [&str; 18] = [
 /// The label value for a path template.
 #[must_use]
 pub fn route_label(template: &str) -> &'static str {
-    ROUTES.into_iter().find(|route| *route == template).unwrap_or("other")
+    ROUTES.iter().find(|route| **route == template).copied().unwrap_or("other")
 }
 
 /// Tells the recorder what each metric means.
@@ -87,6 +116,10 @@ fn describe_http() {
     describe_gauge!(HTTP_CONNECTIONS, "Open connections");
     describe_counter!(HTTP_PANICS, "Requests that ended in a panic; each is a defect");
     describe_counter!(IMPORT_LINES, "Lines of citizen imports, by result");
+    describe_counter!(
+        ISSUER_KEYS,
+        "Times the keys of the citizens' issuer were asked for, by result (ok, failed)"
+    );
 }
 
 fn describe_books() {
@@ -113,6 +146,7 @@ fn describe_actors() {
     describe_gauge!(ROUTE_STATE, "1 for the state a route is in: up, down or halted");
     describe_gauge!(ROUTE_CONNECTIONS, "Open connections of a route");
     describe_gauge!(ROUTE_QUEUED, "Deliveries in a route's queue and in flight");
+    describe_counter!(VALIDATION_MAILS, "Mails that confirm an address, by how they ended");
     describe_gauge!(UPTIME, Unit::Seconds, "Time since the server started");
 }
 
@@ -128,6 +162,7 @@ fn status_label(status: StatusCode) -> &'static str {
     match status.as_u16() {
         200 => "200",
         201 => "201",
+        202 => "202",
         204 => "204",
         400 => "400",
         401 => "401",
@@ -136,6 +171,8 @@ fn status_label(status: StatusCode) -> &'static str {
         405 => "405",
         408 => "408",
         409 => "409",
+        410 => "410",
+        412 => "412",
         413 => "413",
         422 => "422",
         429 => "429",
@@ -150,6 +187,11 @@ pub fn http_connections() -> Gauge {
     gauge!(HTTP_CONNECTIONS)
 }
 
+/// Questions to the citizens' issuer, by result.
+pub fn issuer_keys(result: &'static str) -> Counter {
+    counter!(ISSUER_KEYS, "result" => result)
+}
+
 /// Requests that ended in a panic.
 pub fn http_panics() -> Counter {
     counter!(HTTP_PANICS)
@@ -160,6 +202,12 @@ pub fn import_lines(imported: u64, updated: u64, refused: u64) {
     counter!(IMPORT_LINES, "result" => "imported").increment(imported);
     counter!(IMPORT_LINES, "result" => "updated").increment(updated);
     counter!(IMPORT_LINES, "result" => "refused").increment(refused);
+}
+
+/// Counts a mail that confirms an address, by how it ended: sent, refused,
+/// gave_up, panicked, full, no_route.
+pub fn validation_mail(outcome: &'static str) {
+    counter!(VALIDATION_MAILS, "outcome" => outcome).increment(1);
 }
 
 /// Sets everything that is read at a scrape.

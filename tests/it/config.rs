@@ -100,3 +100,59 @@ fn a_server_with_a_wrong_key_file_makes_no_store_and_exits_with_2() {
     assert!(text(&refused.stderr).contains("route.apple: "));
     assert!(!dir.path().join("data").exists());
 }
+
+#[test]
+fn the_files_of_a_relay_are_checked_and_none_is_written() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("araldo.toml");
+    let route = "[http]\npublic_url = \"https://messages.example.it\"\n\
+        [store]\npath = \"data\"\n[route.mail]\nkind = \"smtp\"\n\
+        host = \"relay.example.it\"\nfrom = \"Araldo <no-reply@example.it>\"\n\
+        username = \"araldo\"\npassword_file = \"password\"\nca_file = \"ca.pem\"\n";
+    fs::write(&file, route).expect("written");
+    let file = file.to_str().expect("text");
+    let told = text(&check_config(&["--config", file], &[]).stderr);
+    assert!(told.contains("route.mail: ") && told.contains("ca.pem: cannot be read"), "{told}");
+    let credentials = araldo_loadtest::simulator::Credentials::generate().expect("a CA");
+    fs::write(dir.path().join("ca.pem"), &credentials.ca_pem).expect("written");
+    let told = text(&check_config(&["--config", file], &[]).stderr);
+    assert!(told.contains("password: cannot be read"), "{told}");
+    fs::write(dir.path().join("password"), "TOP-SECRET\n").expect("written");
+    let shown = check_config(&["--config", file], &[]);
+    assert!(shown.status.success(), "{}", text(&shown.stderr));
+    assert!(!text(&shown.stdout).contains("TOP-SECRET"));
+    assert_eq!(fs::read_dir(dir.path()).expect("a directory").count(), 3, "nothing is written");
+}
+
+#[test]
+fn a_relay_needs_an_address_that_citizens_can_open() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("araldo.toml");
+    let check = |host: &str, flags: &[&str]| {
+        let text = format!(
+            "[store]\npath = \"data\"\n[route.mail]\nkind = \"smtp\"\nhost = \"{host}\"\n\
+             from = \"no-reply@example.it\"\n"
+        );
+        fs::write(&file, text).expect("written");
+        let file = file.to_str().expect("text");
+        check_config(&[&["--config", file], flags].concat(), &[])
+    };
+    let refused = check("relay.example.it", &[]);
+    assert_eq!(refused.status.code(), Some(2));
+    let told = text(&refused.stderr);
+    assert!(told.contains("araldo.toml:4: http.public_url: is missing"), "{told}");
+    assert_eq!(check("127.0.0.1", &["--set", "http.bind=0.0.0.0:8080"]).status.code(), Some(2));
+    assert!(check("127.0.0.1", &["--set", "http.bind=127.0.0.1:8080"]).status.success());
+
+    for (url, is_warned) in [
+        ("https://messages.example.it", false),
+        ("http://messages.example.it", true),
+        ("http://localhost:8080", false),
+        ("http://[::1]:8080", false),
+    ] {
+        let checked = check("relay.example.it", &["--set", &format!("http.public_url={url}")]);
+        let told = text(&checked.stderr);
+        assert!(checked.status.success(), "{told}");
+        assert_eq!(told.contains("warning: http.public_url"), is_warned, "{url}: {told}");
+    }
+}

@@ -45,8 +45,11 @@ async fn the_demo_balances_and_the_same_seed_plans_the_same_deliveries() {
         "/books/deliveries/failed",
         "/books/deliveries/suppressed",
         "/books/delivered_by_channel/push",
+        "/books/delivered_by_channel/email",
         "/books/delivered_by_channel/in_app",
         "/proof/audit/expected_deliveries",
+        "/proof/mail_audit/expected_deliveries",
+        "/proof/live/expected",
     ];
     for pointer in exact {
         assert_eq!(count(&one, pointer), count(&same, pointer), "{pointer} of the same seed");
@@ -54,6 +57,11 @@ async fn the_demo_balances_and_the_same_seed_plans_the_same_deliveries() {
     let differs = exact.iter().any(|pointer| count(&one, pointer) != count(&other, pointer));
     assert!(differs, "another seed plans the same deliveries");
     assert!(count(&one, "/books/deliveries/planned") > CITIZENS, "{}", one["books"]);
+    for channel in ["push", "email", "in_app"] {
+        let delivered = count(&one, &format!("/books/delivered_by_channel/{channel}"));
+        assert!(delivered > CITIZENS / 4, "{channel}: {}", one["books"]);
+    }
+    assert!(count(&one, "/proof/live/events") > 50, "{}", one["proof"]["live"]);
     // The demos put their folders into ours: no child may be left in it.
     assert!(!running_with(folder.path()), "a child outlived the demo");
     let left: Vec<_> =

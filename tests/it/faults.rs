@@ -16,6 +16,8 @@ use serde_json::{Value, json};
 
 use crate::stage_kit::{House, Server, Setting, Town, driver, free_port, refusal, until};
 
+mod relay;
+
 /// Everything must be delivered within this time after a provider recovers.
 const RECOVERY: Duration = Duration::from_secs(40);
 
@@ -25,12 +27,26 @@ async fn setting() -> Setting {
 
 /// Every push arrived, and the books agree with the simulators.
 async fn assert_all_delivered(setting: &Setting, messages: u64) -> Value {
+    assert_delivered_by(setting, messages, ["push", "in_app"].as_slice()).await
+}
+
+/// Every push and every mail arrived, and the books agree.
+async fn assert_delivered_everywhere(setting: &Setting, messages: u64) -> Value {
+    assert_delivered_by(setting, messages, ["push", "email", "in_app"].as_slice()).await
+}
+
+async fn assert_delivered_by(setting: &Setting, messages: u64, channels: &[&str]) -> Value {
     let status = setting.rest(RECOVERY).await;
-    let (unique, _) = setting.pushes().await;
-    assert_eq!(unique, messages, "{status}");
+    let mails = if channels.contains(&"email") { messages } else { 0 };
+    let found = (setting.pushes().await.0, setting.mails().await.0);
+    assert_eq!(found, (messages, mails), "{status}");
     assert_eq!(status["messages"]["processed"], messages, "{status}");
-    assert_eq!(status["deliveries"]["planned"], 2 * messages, "{status}");
-    assert_eq!(status["deliveries"]["delivered"], 2 * messages, "{status}");
+    for channel in channels {
+        assert_eq!(status["delivered_by_channel"][channel], messages, "{channel}: {status}");
+    }
+    let deliveries = messages * channels.len() as u64;
+    assert_eq!(status["deliveries"]["planned"], deliveries, "{status}");
+    assert_eq!(status["deliveries"]["delivered"], deliveries, "{status}");
     setting.assert_conserved().await;
     status
 }
@@ -40,23 +56,24 @@ async fn is_ready(setting: &Setting) -> bool {
 }
 
 #[tokio::test]
-async fn with_both_providers_away_messages_are_taken_and_wait() {
+async fn with_all_providers_away_messages_are_taken_and_wait() {
     let setting = setting().await;
-    let town = setting.service(100).await;
+    let town = setting.service_for(100, Mix::DeviceAndMail).await;
     let source = town.source();
     let away = Behaviour { refuse_connections: true, ..Behaviour::default() };
     setting.behave(&away).await;
     setting.order("/disconnect").await;
     until("readiness ends", RECOVERY, || async { !is_ready(&setting).await }).await;
-    until("both routes are down", RECOVERY, || async {
-        setting.get("/readyz").await.json()["reasons"].as_array().unwrap().len() == 2
+    until("all routes are down", RECOVERY, || async {
+        setting.get("/readyz").await.json()["reasons"].as_array().unwrap().len() == 3
     })
     .await;
     let ready = setting.get("/readyz").await;
     assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
     let ready = ready.json();
     assert_eq!((&ready["ready"], &ready["accepting"]), (&json!(false), &json!(true)), "{ready}");
-    for (reason, name) in ready["reasons"].as_array().unwrap().iter().zip(["apple", "google"]) {
+    let names = ["apple", "google", "relay"];
+    for (reason, name) in ready["reasons"].as_array().unwrap().iter().zip(names) {
         assert_eq!((&reason["what"], &reason["name"]), (&json!("route"), &json!(name)), "{ready}");
         assert_eq!(reason["state"], "down", "{ready}");
         assert!(!reason["detail"].as_str().unwrap().is_empty(), "{ready}");
@@ -70,13 +87,14 @@ async fn with_both_providers_away_messages_are_taken_and_wait() {
     })
     .await;
     let status = setting.stage.status().await.unwrap();
-    assert_eq!(status["deliveries"]["pending"], 100, "the pushes wait: {status}");
+    assert_eq!(status["deliveries"]["pending"], 200, "pushes and mails wait: {status}");
     assert_eq!(status["delivered_by_channel"]["in_app"], 100, "{status}");
-    assert_eq!(setting.pushes().await, (0, 0));
+    assert_eq!((setting.pushes().await, setting.mails().await), ((0, 0), (0, 0)));
 
     setting.behave(&Behaviour::default()).await;
-    let status = assert_all_delivered(&setting, 100).await;
+    let status = assert_delivered_everywhere(&setting, 100).await;
     assert_eq!(status["deliveries"]["retried"], 0, "no attempt was made meanwhile: {status}");
+    assert_eq!((setting.pushes().await.1, setting.mails().await.1), (0, 0), "duplicates");
     until("readiness comes back", RECOVERY, || async { is_ready(&setting).await }).await;
     setting.stage.shutdown().await.unwrap();
 }
@@ -193,7 +211,8 @@ async fn storms_of_goaway_and_refused_streams_lose_nothing() {
     /// Two connections' worth, of 500.
     const DOUBTFUL: u64 = 50;
     let setting = setting().await;
-    let town = setting.service(500).await;
+    let town = setting.service_for(500, Mix::DeviceAndMail).await;
+    // To the relay: 421 by order, and sessions that end after the dot.
     let storm = Behaviour {
         latency_ms: 2,
         jitter_ms: 5,
@@ -211,7 +230,7 @@ async fn storms_of_goaway_and_refused_streams_lose_nothing() {
         }
     };
     tokio::join!(setting.send(&source, 0..500), orders);
-    assert_all_delivered(&setting, 500).await;
+    assert_delivered_everywhere(&setting, 500).await;
     // GOAWAY names the last stream that counts, REFUSED_STREAM says it did
     // not. Only a connection that broke before its last answers were read
     // leaves attempts of unknown fate: few, and repeated under their ids.
@@ -220,11 +239,16 @@ async fn storms_of_goaway_and_refused_streams_lose_nothing() {
         metrics.lines().filter(|line| line.starts_with("araldo_provider_refusals")).collect();
     let repeated = setting.pushes().await.1;
     assert!(repeated <= DOUBTFUL, "{repeated} duplicates, by {reasons:?}");
+    // What the relay did not answer it did not take.
+    assert_eq!(setting.mails().await.1, 0, "mails taken twice, by {reasons:?}");
     let mut goaways = 0;
     for simulator in setting.stage.simulators() {
         let books = simulator.books().await.unwrap();
         assert!(books.reset > 0, "{books:?}");
-        goaways += books.goaways;
+        match simulator.kind {
+            Kind::Smtp => assert!(books.goaways > 0, "{books:?}"),
+            Kind::Apns | Kind::Fcm => goaways += books.goaways,
+        }
     }
     assert!(goaways >= 10, "{goaways} GOAWAYs");
     setting.stage.shutdown().await.unwrap();

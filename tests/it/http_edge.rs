@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use araldo::http::Http;
 use araldo_actors::pipeline::Running;
 
 use axum::body::Body;
@@ -89,11 +88,7 @@ async fn serve(change: impl FnOnce(&mut araldo::config::HttpConfig)) -> Serving 
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (running, http, admin) = kit::http(change).await;
-    let router = araldo::http::router(Http {
-        engine: http.engine.clone(),
-        metrics: http.metrics.clone(),
-        options: http.options.clone(),
-    });
+    let router = araldo::http::router(http.clone());
     let api = Api { running, router, admin };
     let sender_key = sender(&api, "anagrafe", json!({})).await;
     let (stop, stopped) = oneshot::channel();

@@ -3,11 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use araldo::config::{HttpConfig, Sources};
+use araldo::config::{Config, HttpConfig, Sources};
+use araldo::http::citizen::Citizens;
+use araldo::http::citizen::issuer::Issuer;
 use araldo::http::{Http, key};
+use araldo::link::Links;
+use araldo::post::PostError;
+use araldo::secret::Secret;
 use araldo::store::memory::MemoryStore;
 use araldo::system::{SystemClock, SystemRng};
 use araldo_actors::domain::service::Role;
+use araldo_actors::erasure::ErasureKey;
+use araldo_actors::live::LiveLimits;
 use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, Running};
 use araldo_actors::policy::admission::AdmissionLimits;
 use araldo_actors::policy::restart::Intensity;
@@ -18,11 +25,13 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-const OPTIONS: EngineOptions = EngineOptions {
+pub const OPTIONS: EngineOptions = EngineOptions {
     partitions: 4,
     partition: PartitionLimits { max_active: 64, credits: 64, max_panics: 3 },
     admission: AdmissionLimits { in_flight: 100, backlog: 10_000 },
+    live: LiveLimits { max_sessions: 100, max_sessions_per_citizen: 3 },
     claims_kept: Duration::from_secs(86_400),
+    erasure_key: ErasureKey([7; 32]),
     intensity: Intensity { restarts: 10, within: Duration::from_secs(10) },
 };
 
@@ -55,7 +64,22 @@ pub async fn http(change: impl FnOnce(&mut HttpConfig)) -> (Running, Http, Strin
     let mut options = araldo::config::load(&Sources::default()).expect("valid").config.http;
     change(&mut options);
     let metrics = PrometheusBuilder::new().build_recorder().handle();
-    (running, Http { engine, metrics, options }, made.secret)
+    (running, Http { engine, metrics, options, citizens: citizens(|_| {}) }, made.secret)
+}
+
+/// The citizens' side without any mail, its secret 32 times 7.
+pub fn citizens(change: impl FnOnce(&mut Config)) -> Citizens {
+    let mut config = araldo::config::load(&Sources::default()).expect("valid").config;
+    change(&mut config);
+    let links = Links::new(&Secret::new([7; 32]), "http://araldo.example");
+    Citizens {
+        issuer: Issuer::new(&config.citizen).expect("readable keys"),
+        links: Arc::new(links),
+        mails: Arc::new(|_, _, _| Err(PostError::NoRoute)),
+        live: config.live,
+        link_validity: config.citizen.validation,
+        deletion_grace: config.retention.deletion_grace,
+    }
 }
 
 /// One exchange with the API.

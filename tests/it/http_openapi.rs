@@ -94,7 +94,8 @@ fn what_needs_a_key_or_takes_a_body_says_how_it_is_refused() {
     for (path, method, operation) in operations(&api) {
         let mut statuses = vec!["500"];
         if path.starts_with("/api/") {
-            statuses.extend(["401", "403"]);
+            let is_citizens = operation["tags"][0] == "citizen";
+            statuses.extend(["401", if is_citizens { "429" } else { "403" }]);
         }
         if operation["requestBody"].is_object() {
             statuses.extend(["400", "408", "413", "503"]);

@@ -11,7 +11,7 @@ use araldo_actors::port::provider::{Answer, ConnectError, Connector, Link, Push}
 use araldo_loadtest::simulator::credentials::file;
 use araldo_loadtest::simulator::{Behaviour, Credentials, Kind, Options, ResetReason};
 
-use crate::provider_support::{World, push, send_all, until};
+use crate::provider_support::{World, push, send, send_all, until};
 
 async fn world(change: impl FnOnce(&mut Options)) -> World {
     World::start(Kind::Apns, change).await
@@ -29,7 +29,7 @@ fn pushes(numbers: std::ops::Range<u64>) -> Vec<Push> {
 async fn a_push_is_accepted_over_tls_with_our_own_ca() {
     let world = world(|_| {}).await;
     let link = connector(&world).connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Apns, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 1)).await, Answer::Accepted);
     let records = world.simulator.records();
     assert_eq!(records.len(), 1);
     let wanted = push(Platform::Apns, 1);
@@ -112,7 +112,7 @@ async fn every_refusal_of_the_simulator_means_what_the_table_says() {
         world.refuse(reason, Some(3));
         let link = connector.connect().await.unwrap();
         let push = push(Platform::Apns, u64::try_from(number).unwrap());
-        assert_eq!(link.send(&push).await, answer);
+        assert_eq!(send(&link, push).await, answer);
         assert!(!link.is_closed());
         assert_eq!(link.capacity(), 1, "a refusal does not prove a connection");
     }
@@ -126,13 +126,13 @@ async fn a_restart_within_20_minutes_goes_on_with_the_provider_token_in_use() {
     // iat counts whole seconds: a token signed in another one is another.
     for number in 0..3 {
         let link = ApnsConnector::new(options.clone()).unwrap().connect().await.unwrap();
-        assert_eq!(link.send(&push(Platform::Apns, number)).await, Answer::Accepted);
+        assert_eq!(send(&link, push(Platform::Apns, number)).await, Answer::Accepted);
         tokio::time::sleep(Duration::from_millis(1_100)).await;
     }
     // Without the file the simulator refuses what Apple would.
     options.token_file = None;
     let link = ApnsConnector::new(options).unwrap().connect().await.unwrap();
-    let answer = link.send(&push(Platform::Apns, 9)).await;
+    let answer = send(&link, push(Platform::Apns, 9)).await;
     let reason = "TooManyProviderTokenUpdates";
     assert!(
         matches!(answer, Answer::RetryRoute { reason: told, .. } if told == reason),
@@ -147,12 +147,12 @@ async fn a_refusal_of_the_connection_retires_it() {
     for reason in ["IdleTimeout", "UnrelatedKeyIdInToken", "Shutdown"] {
         world.refuse(reason, None);
         let link = connector.connect().await.unwrap();
-        let answer = link.send(&push(Platform::Apns, 1)).await;
+        let answer = send(&link, push(Platform::Apns, 1)).await;
         assert_eq!(answer, Answer::RetryElsewhere { reason });
         assert!(link.is_closed());
         assert_eq!(link.capacity(), 0);
         let reason = "connection_closing";
-        let answer = link.send(&push(Platform::Apns, 2)).await;
+        let answer = send(&link, push(Platform::Apns, 2)).await;
         assert_eq!(answer, Answer::RetryElsewhere { reason });
     }
 }
@@ -169,7 +169,7 @@ async fn a_gone_device_is_dropped_with_the_instant_apple_says() {
     })
     .await;
     let link = connector(&world).connect().await.unwrap();
-    let answer = link.send(&push(Platform::Apns, 1)).await;
+    let answer = send(&link, push(Platform::Apns, 1)).await;
     let registered_before = Some(Millis(gone));
     assert_eq!(answer, Answer::DropToken { registered_before, reason: "Unregistered" });
 }
@@ -181,7 +181,7 @@ async fn a_young_provider_token_called_expired_is_kept_and_the_route_waits() {
     let link = connector.connect().await.unwrap();
     for reason in ["ExpiredProviderToken", "TooManyProviderTokenUpdates"] {
         world.refuse(reason, None);
-        let answer = link.send(&push(Platform::Apns, 1)).await;
+        let answer = send(&link, push(Platform::Apns, 1)).await;
         let Answer::RetryRoute { after: Some(after), reason: given } = answer else {
             panic!("{reason}: {answer:?}");
         };
@@ -189,7 +189,7 @@ async fn a_young_provider_token_called_expired_is_kept_and_the_route_waits() {
         assert!((1_190..=1_200).contains(&after.as_secs()), "{reason}: {after:?}");
     }
     world.behave(Behaviour::default());
-    assert_eq!(link.send(&push(Platform::Apns, 2)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 2)).await, Answer::Accepted);
     assert_eq!(world.simulator.books().tokens, 1, "the same provider token all along");
 }
 
@@ -205,7 +205,7 @@ async fn all_connections_share_one_provider_token() {
     ];
     for (number, link) in links.iter().enumerate() {
         let push = push(Platform::Apns, u64::try_from(number).unwrap());
-        assert_eq!(link.send(&push).await, Answer::Accepted);
+        assert_eq!(send(link, push).await, Answer::Accepted);
     }
     assert_eq!(world.simulator.books().tokens, 1);
 }
@@ -216,7 +216,7 @@ async fn a_wrong_key_halts_the_route() {
     let other = Credentials::generate().unwrap();
     std::fs::write(world.path(file::APNS_KEY), other.apns_key_pem).unwrap();
     let link = connector(&world).connect().await.unwrap();
-    let answer = link.send(&push(Platform::Apns, 1)).await;
+    let answer = send(&link, push(Platform::Apns, 1)).await;
     assert_eq!(answer, Answer::Halt { reason: "InvalidProviderToken" });
 }
 
@@ -226,7 +226,7 @@ async fn a_topic_apple_does_not_know_halts_the_route() {
     let mut options = world.apns();
     options.topic = "it.example.other".to_owned();
     let link = ApnsConnector::new(options).unwrap().connect().await.unwrap();
-    let answer = link.send(&push(Platform::Apns, 1)).await;
+    let answer = send(&link, push(Platform::Apns, 1)).await;
     assert_eq!(answer, Answer::Halt { reason: "TopicDisallowed" });
 }
 
@@ -310,11 +310,11 @@ async fn goaway_on_an_idle_connection_closes_it_and_a_new_one_works() {
     let world = world(|_| {}).await;
     let connector = connector(&world);
     let link = connector.connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Apns, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 1)).await, Answer::Accepted);
     world.simulator.goaway();
     until("GOAWAY", || link.is_closed() && link.capacity() == 0).await;
     let link = connector.connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Apns, 2)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 2)).await, Answer::Accepted);
 }
 
 #[tokio::test]
@@ -328,10 +328,10 @@ async fn a_refused_stream_goes_elsewhere_and_any_other_reset_is_unknown() {
         (ResetReason::EnhanceYourCalm, Answer::Unknown { reason: "enhance_your_calm" }),
     ] {
         world.behave(Behaviour { reset_share: 1.0, reset_reason, ..Behaviour::default() });
-        assert_eq!(link.send(&push(Platform::Apns, 1)).await, expected);
+        assert_eq!(send(&link, push(Platform::Apns, 1)).await, expected);
     }
     world.behave(Behaviour::default());
-    assert_eq!(link.send(&push(Platform::Apns, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 1)).await, Answer::Accepted);
 }
 
 fn hanging() -> Behaviour {
@@ -344,10 +344,10 @@ async fn no_answer_is_unknown_after_the_deadline_and_the_link_lives_on() {
     let mut options = world.apns();
     options.transport.request_timeout = Duration::from_millis(150);
     let link = ApnsConnector::new(options).unwrap().connect().await.unwrap();
-    let answer = link.send(&push(Platform::Apns, 1)).await;
+    let answer = send(&link, push(Platform::Apns, 1)).await;
     assert_eq!(answer, Answer::Unknown { reason: "timeout" });
     world.behave(Behaviour::default());
-    assert_eq!(link.send(&push(Platform::Apns, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 1)).await, Answer::Accepted);
 }
 
 #[tokio::test]
@@ -356,7 +356,7 @@ async fn answers_that_come_too_late_do_not_cost_the_connection() {
     let mut options = world.apns();
     options.transport.request_timeout = Duration::from_millis(400);
     let link = ApnsConnector::new(options).unwrap().connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Apns, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 1)).await, Answer::Accepted);
     world.behave(Behaviour { latency_ms: 500, ..Behaviour::default() });
     for round in 0..3 {
         let answers = send_all(&link, pushes(1_000 * round..1_000 * round + 800)).await;
@@ -366,7 +366,7 @@ async fn answers_that_come_too_late_do_not_cost_the_connection() {
     }
     world.behave(Behaviour::default());
     assert!(!link.is_closed());
-    assert_eq!(link.send(&push(Platform::Apns, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 1)).await, Answer::Accepted);
 }
 
 #[tokio::test]
@@ -390,7 +390,7 @@ async fn a_lost_connection_leaves_its_requests_unknown_and_is_closed() {
     let link = connector(&world).connect().await.unwrap();
     let sending = {
         let link: Arc<dyn Link> = Arc::clone(&link);
-        tokio::spawn(async move { link.send(&push(Platform::Apns, 1)).await })
+        tokio::spawn(async move { send(&link, push(Platform::Apns, 1)).await })
     };
     until("the request", || world.simulator.books().hung == 1).await;
     world.simulator.disconnect();
@@ -407,7 +407,7 @@ async fn a_dead_path_is_noticed_by_ping() {
     options.transport.keep_alive_idle = Duration::from_millis(100);
     options.transport.keep_alive_timeout = Duration::from_millis(200);
     let link = ApnsConnector::new(options).unwrap().connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Apns, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Apns, 1)).await, Answer::Accepted);
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(!link.is_closed(), "PINGs are answered");
     cut.send(true).unwrap();

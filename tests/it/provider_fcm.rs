@@ -9,7 +9,7 @@ use araldo_actors::port::provider::{Answer, ConnectError, Connector, Push};
 use araldo_loadtest::simulator::credentials::file;
 use araldo_loadtest::simulator::{Behaviour, Credentials, Kind, Options};
 
-use crate::provider_support::{World, push, send_all, until};
+use crate::provider_support::{World, push, send, send_all, until};
 
 async fn world(change: impl FnOnce(&mut Options)) -> World {
     World::start(Kind::Fcm, change).await
@@ -88,7 +88,7 @@ async fn every_refusal_of_the_simulator_means_what_the_table_says() {
         ),
     ] {
         world.refuse(reason, given);
-        assert_eq!(link.send(&push(Platform::Fcm, 1)).await, expected);
+        assert_eq!(send(&link, push(Platform::Fcm, 1)).await, expected);
     }
 }
 
@@ -98,7 +98,7 @@ async fn a_token_fcm_cannot_read_is_dropped() {
     let link = connector(&world).connect().await.unwrap();
     let push = Push { token: "short".to_owned(), ..push(Platform::Fcm, 1) };
     let expected = Answer::DropToken { registered_before: None, reason: "INVALID_ARGUMENT" };
-    assert_eq!(link.send(&push).await, expected);
+    assert_eq!(send(&link, push).await, expected);
 }
 
 #[tokio::test]
@@ -106,17 +106,17 @@ async fn an_access_token_refused_is_replaced_once_and_then_the_route_halts() {
     for reason in ["UNAUTHENTICATED", "PERMISSION_DENIED"] {
         let world = world(|_| {}).await;
         let link = connector(&world).connect().await.unwrap();
-        assert_eq!(link.send(&push(Platform::Fcm, 1)).await, Answer::Accepted);
+        assert_eq!(send(&link, push(Platform::Fcm, 1)).await, Answer::Accepted);
         world.refuse(reason, None);
-        let answer = link.send(&push(Platform::Fcm, 2)).await;
+        let answer = send(&link, push(Platform::Fcm, 2)).await;
         assert_eq!(answer, Answer::RetryElsewhere { reason });
         assert_eq!(world.simulator.books().tokens, 2);
         for _ in 0..3 {
-            assert_eq!(link.send(&push(Platform::Fcm, 2)).await, Answer::Halt { reason });
+            assert_eq!(send(&link, push(Platform::Fcm, 2)).await, Answer::Halt { reason });
         }
         assert_eq!(world.simulator.books().tokens, 2);
         world.behave(Behaviour::default());
-        assert_eq!(link.send(&push(Platform::Fcm, 2)).await, Answer::Accepted);
+        assert_eq!(send(&link, push(Platform::Fcm, 2)).await, Answer::Accepted);
     }
 }
 
@@ -124,7 +124,7 @@ async fn an_access_token_refused_is_replaced_once_and_then_the_route_halts() {
 async fn many_pushes_refused_at_once_ask_for_one_new_token() {
     let world = world(|_| {}).await;
     let link = connector(&world).connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Fcm, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Fcm, 1)).await, Answer::Accepted);
     world.refuse("UNAUTHENTICATED", None);
     let answers = send_all(&link, pushes(0..100)).await;
     let reason = "UNAUTHENTICATED";
@@ -155,7 +155,7 @@ async fn an_access_token_is_replaced_before_it_ends() {
     let mut number = 0;
     while started.elapsed() < Duration::from_secs(4) {
         number += 1;
-        assert_eq!(link.send(&push(Platform::Fcm, number)).await, Answer::Accepted);
+        assert_eq!(send(&link, push(Platform::Fcm, number)).await, Answer::Accepted);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(world.simulator.books().tokens >= 3);
@@ -221,10 +221,10 @@ async fn no_answer_is_unknown_after_the_deadline() {
     let mut options = world.fcm();
     options.transport.request_timeout = Duration::from_millis(200);
     let link = FcmConnector::new(options).unwrap().connect().await.unwrap();
-    let answer = link.send(&push(Platform::Fcm, 1)).await;
+    let answer = send(&link, push(Platform::Fcm, 1)).await;
     assert_eq!(answer, Answer::Unknown { reason: "timeout" });
     world.behave(Behaviour::default());
-    assert_eq!(link.send(&push(Platform::Fcm, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Fcm, 1)).await, Answer::Accepted);
     let books = world.simulator.books();
     assert_eq!((books.unique_deliveries, books.duplicates), (1, 1));
 }
@@ -234,12 +234,12 @@ async fn goaway_closes_the_link_and_a_new_one_works() {
     let world = world(|_| {}).await;
     let connector = connector(&world);
     let link = connector.connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Fcm, 1)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Fcm, 1)).await, Answer::Accepted);
     world.simulator.goaway();
     until("GOAWAY", || link.is_closed()).await;
-    let answer = link.send(&push(Platform::Fcm, 2)).await;
+    let answer = send(&link, push(Platform::Fcm, 2)).await;
     assert_eq!(answer, Answer::RetryElsewhere { reason: "connection_closing" });
     let link = connector.connect().await.unwrap();
-    assert_eq!(link.send(&push(Platform::Fcm, 2)).await, Answer::Accepted);
+    assert_eq!(send(&link, push(Platform::Fcm, 2)).await, Answer::Accepted);
     assert_eq!(world.simulator.books().duplicates, 0);
 }

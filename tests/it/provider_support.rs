@@ -12,7 +12,7 @@ use araldo_actors::domain::citizen::{Language, Platform};
 use araldo_actors::domain::id::{DeliveryId, MessageId};
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::provider::{Answer, Link, Notice, Push};
+use araldo_actors::port::provider::{Answer, Link, Notice, Notification, Push};
 use araldo_loadtest::simulator::credentials::file;
 use araldo_loadtest::simulator::{Behaviour, Credentials, Failure, Kind, Options, Simulator};
 use tempfile::TempDir;
@@ -107,8 +107,14 @@ pub(crate) fn push(platform: Platform, number: u64) -> Push {
     }
 }
 
+/// Sends one push over `link`.
+pub(crate) async fn send(link: &Arc<dyn Link>, push: Push) -> Answer {
+    link.send(&Notification::Push(push)).await
+}
+
 /// Sends `pushes` over `link` all at once.
 pub(crate) async fn send_all(link: &Arc<dyn Link>, pushes: Vec<Push>) -> Vec<Answer> {
+    let pushes: Vec<_> = pushes.into_iter().map(Notification::Push).collect();
     futures_util::future::join_all(pushes.iter().map(|push| link.send(push))).await
 }
 

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use araldo_loadtest::driver::{DriveReport, DriverOptions, Outgoing, Source, drive};
 use araldo_loadtest::population::{Mix, Population};
-use araldo_loadtest::simulator::{Behaviour, Failure};
-use araldo_loadtest::stage::{SimLauncher, Stage, StageOptions};
+use araldo_loadtest::simulator::{Behaviour, Failure, Kind};
+use araldo_loadtest::stage::{SimLauncher, SimProcess, Stage, StageOptions};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1;
@@ -26,9 +26,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 pub use house::House;
+pub use person::{Person, Sender, import};
 pub use process::{Said, Server, araldo, free_port, run, running_with};
 
 mod house;
+mod person;
 mod process;
 
 /// The server under test.
@@ -59,8 +61,13 @@ impl Setting {
 
     /// One service with its sender key, and citizens with one device each.
     pub async fn service(&self, citizens: u64) -> Town {
+        self.service_for(citizens, Mix::OneDevice).await
+    }
+
+    /// The same, with citizens of another kind.
+    pub async fn service_for(&self, citizens: u64, mix: Mix) -> Town {
         let key = self.stage.create_service(SERVICE, "Anagrafe").await.unwrap();
-        let population = Population::new(7, citizens, Mix::OneDevice);
+        let population = Population::new(7, citizens, mix);
         let report = self.stage.import(&population, |_| {}).await.unwrap();
         assert_eq!((report.imported, report.refused), (citizens, 0), "{:?}", report.reasons);
         Town { key, population }
@@ -129,11 +136,18 @@ impl Setting {
     /// Different pushes that providers took, and accepts beyond the first.
     pub async fn pushes(&self) -> (u64, u64) {
         let mut sum = (0, 0);
-        for simulator in self.stage.simulators() {
+        let push = |simulator: &&SimProcess| simulator.kind != Kind::Smtp;
+        for simulator in self.stage.simulators().iter().filter(push) {
             let books = simulator.books().await.unwrap();
             sum = (sum.0 + books.unique_deliveries, sum.1 + books.duplicates);
         }
         sum
+    }
+
+    /// Different mails that the relay took, and those taken again.
+    pub async fn mails(&self) -> (u64, u64) {
+        let books = self.stage.simulator(Kind::Smtp).unwrap().books().await.unwrap();
+        (books.unique_deliveries, books.duplicates)
     }
 }
 
@@ -208,6 +222,12 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// The answer, which must have `status`.
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        self
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }

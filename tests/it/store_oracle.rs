@@ -4,99 +4,31 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
+use tempfile::TempDir;
 
 use araldo::store::memory::MemoryStore;
+use araldo_actors::domain::citizen::Citizen;
+use araldo_actors::domain::data_request::DataRequestStatus;
 use araldo_actors::domain::delivery::Endpoint;
 use araldo_actors::domain::effect::Effect;
-use araldo_actors::domain::id::{Epoch, MessageId, PartitionId};
+use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId};
 use araldo_actors::domain::message::RejectionReason;
 use araldo_actors::domain::outcome::{Failure, Outcome};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Acceptance, Step, Store};
+use araldo_actors::port::store::{Acceptance, Step, Store, Swap};
 
 use crate::store_fixture::{
-    PARTITIONS, citizen, claim, code, device, embedded, endpoint, folder, home, message, plan,
-    route,
+    PARTITIONS, citizen, claim, code, device, embedded, endpoint, erasure, folder, home, inbox,
+    leaving, message, plan, route,
 };
 
-/// People in the tests; the last of them is never registered.
-const PEOPLE: u32 = 6;
+mod operation;
 
-#[derive(Clone, Debug)]
-enum Operation {
-    Put(Vec<(u32, u64)>),
-    Accept { n: u64, to: u32, key: Option<(u8, u8)> },
-    Open(u16),
-    Commit { partition: u16, stale: bool, changes: Vec<Change>, checkpoint: Option<u64> },
-    Due { partition: u16, until: u64, limit: usize, skip: usize },
-    Arrivals { partition: u16, from: u64, limit: usize },
-    Forget(u64),
-    Restart,
-}
-
-/// An effect on one of the messages accepted so far, by its place.
-#[derive(Clone, Debug)]
-enum Change {
-    Process { message: usize, via: bool, due: u64 },
-    Reject(usize),
-    Expire(usize),
-    Quarantine(usize),
-    Settle { message: usize, inbox: bool, delivered: bool },
-    Defer { message: usize, due: u64, retry: bool },
-    DropDevice { person: u32, before: u64 },
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    let message = 0..24_usize;
-    let due = 1..40_u64;
-    prop_oneof![
-        6 => (message.clone(), any::<bool>(), due.clone())
-            .prop_map(|(message, via, due)| Change::Process { message, via, due }),
-        1 => message.clone().prop_map(Change::Reject),
-        1 => message.clone().prop_map(Change::Expire),
-        1 => message.clone().prop_map(Change::Quarantine),
-        4 => (message.clone(), any::<bool>(), any::<bool>()).prop_map(
-            |(message, inbox, delivered)| Change::Settle { message, inbox, delivered }
-        ),
-        3 => (message, due, any::<bool>())
-            .prop_map(|(message, due, retry)| Change::Defer { message, due, retry }),
-        1 => (0..PEOPLE, 50..400_u64)
-            .prop_map(|(person, before)| Change::DropDevice { person, before }),
-    ]
-}
-
-fn operation() -> impl Strategy<Value = Operation> {
-    let partition = 0..PARTITIONS;
-    let key = proptest::option::weighted(0.3, (0..4_u8, 0..2_u8));
-    prop_oneof![
-        2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64), 1..5)
-            .prop_map(Operation::Put),
-        6 => (0..30_u64, 0..PEOPLE, key)
-            .prop_map(|(n, to, key)| Operation::Accept { n, to, key }),
-        1 => partition.clone().prop_map(Operation::Open),
-        8 => (
-            partition.clone(),
-            proptest::bool::weighted(0.1),
-            proptest::collection::vec(change(), 0..6),
-            proptest::option::weighted(0.3, 0..12_u64),
-        )
-            .prop_map(|(partition, stale, changes, checkpoint)| Operation::Commit {
-                partition,
-                stale,
-                changes,
-                checkpoint
-            }),
-        4 => (partition.clone(), 0..45_u64, 0..4_usize, 0..3_usize).prop_map(
-            |(partition, until, limit, skip)| Operation::Due { partition, until, limit, skip }
-        ),
-        2 => (partition, 0..10_u64, 0..6_usize)
-            .prop_map(|(partition, from, limit)| Operation::Arrivals { partition, from, limit }),
-        1 => (1_000..1_040_u64).prop_map(Operation::Forget),
-        1 => Just(Operation::Restart),
-    ]
-}
+use operation::{ADDRESSES, Change, Operation, PEOPLE, Profile, address, operation};
 
 /// What the test knows: which messages exist, and the owners' epochs.
 #[derive(Default)]
@@ -143,7 +75,40 @@ impl Known {
                 device: device(*person, 0).id(),
                 registered_before: Millis(*before),
             },
+            Change::RefuseAddress { person, address: n } => Effect::AddressRefused {
+                citizen: code(*person),
+                address: AddressId::of(&address(*n)),
+            },
         })
+    }
+
+    fn epoch(&self, partition: PartitionId, stale: bool) -> Epoch {
+        Epoch(self.epochs[usize::from(partition.0)] + u64::from(stale))
+    }
+}
+
+/// A record in full: a debug print hides people.
+fn shown(citizen: &Citizen) -> String {
+    serde_json::to_string(citizen).unwrap()
+}
+
+async fn swap(
+    store: &dyn Store,
+    person: u32,
+    stale: bool,
+    profile: Profile,
+    deletion: Option<(bool, u64)>,
+) -> String {
+    let found = store.citizen(code(person)).await.unwrap();
+    let expected = found.as_ref().map(|found| found.revision + u64::from(stale));
+    let mut changed = profile.apply(found.unwrap_or_else(|| citizen(person)));
+    if let Some((pending, due)) = deletion {
+        let status = if pending { DataRequestStatus::Pending } else { DataRequestStatus::Aborted };
+        changed = leaving(changed, status, due);
+    }
+    match store.swap_citizen(changed, expected).await {
+        Ok(Swap::Stored(stored)) => shown(&stored),
+        other => format!("{other:?}"),
     }
 }
 
@@ -151,8 +116,8 @@ impl Known {
 async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String {
     match operation {
         Operation::Put(people) => {
-            let citizens = people.iter().map(|(person, at)| {
-                let mut citizen = citizen(*person);
+            let citizens = people.iter().map(|(person, at, profile)| {
+                let mut citizen = profile.apply(citizen(*person));
                 citizen.devices = vec![device(*person, *at), device(*person + 50, *at)];
                 citizen
             });
@@ -166,8 +131,7 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
             format!("{:?}", store.open_partition(PartitionId(*partition)).await)
         }
         Operation::Commit { partition, stale, changes, checkpoint } => {
-            let newest = known.epochs[usize::from(*partition)];
-            let epoch = Epoch(if *stale { newest + 1 } else { newest });
+            let epoch = known.epoch(PartitionId(*partition), *stale);
             let effects = changes.iter().filter_map(|change| known.effect(change)).collect();
             let step = Step { effects, checkpoint: *checkpoint, at: Millis(5_000) };
             format!("{:?}", store.commit(PartitionId(*partition), epoch, step).await)
@@ -186,7 +150,43 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
             format!("{:?}", store.arrivals(PartitionId(*partition), *from, *limit).await)
         }
         Operation::Forget(before) => format!("{:?}", store.forget_claims(Millis(*before)).await),
-        Operation::Restart => String::new(),
+        Operation::Restart | Operation::Kill => String::new(),
+        _ => run_citizens_own(store, operation, known).await,
+    }
+}
+
+async fn run_citizens_own(store: &dyn Store, operation: &Operation, known: &Known) -> String {
+    match operation {
+        Operation::Swap { person, stale, profile, deletion } => {
+            swap(store, *person, *stale, *profile, *deletion).await
+        }
+        Operation::Mark { message, change } => {
+            let picked = known.messages.get(message % known.messages.len().max(1));
+            let Some((id, to)) = picked else { return String::new() };
+            format!("{:?}", store.mark(code(*to), *id, *change).await)
+        }
+        Operation::Inbox { person, range } => {
+            format!("{:?}", store.inbox(code(*person), *range).await)
+        }
+        Operation::Events { person, after, limit } => {
+            format!("{:?}", store.events(code(*person), *after, *limit).await)
+        }
+        Operation::Addressed { person, after, limit } => {
+            let after = after.and_then(|at| known.messages.get(at)).map(|(id, _)| *id);
+            format!("{:?}", store.addressed(code(*person), after, *limit).await)
+        }
+        Operation::Erase { person, stale, checkpoint, at } => {
+            let epoch = known.epoch(home(*person), *stale);
+            let record = erasure(u8::try_from(*person).unwrap(), *at);
+            let checkpoint = checkpoint.unwrap_or(u64::MAX);
+            let partition = home(*person);
+            format!("{:?}", store.erase(partition, epoch, code(*person), checkpoint, record).await)
+        }
+        Operation::ErasuresDue { until, limit } => {
+            let due = store.erasures_due(Millis(*until), *limit).await.unwrap();
+            due.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(" ")
+        }
+        _ => unreachable!("the other operations are run elsewhere"),
     }
 }
 
@@ -200,9 +200,19 @@ async fn compare_all(
     for person in 0..PEOPLE {
         let code = code(person);
         prop_assert!(one.citizen(code).await.unwrap() == other.citizen(code).await.unwrap());
-        let inbox = one.inbox(code, None, 100).await.unwrap();
-        prop_assert_eq!(inbox, other.inbox(code, None, 100).await.unwrap());
+        prop_assert_eq!(inbox(one, person).await, inbox(other, person).await);
+        let events = one.events(code, Some(0), 1_000).await.unwrap();
+        prop_assert_eq!(events, other.events(code, Some(0), 1_000).await.unwrap());
+        let addressed = one.addressed(code, None, 1_000).await.unwrap();
+        prop_assert_eq!(addressed, other.addressed(code, None, 1_000).await.unwrap());
     }
+    for address in (0..ADDRESSES).map(|n| AddressId::of(&address(n))) {
+        let owner = one.address_owner(address).await.unwrap();
+        prop_assert!(owner == other.address_owner(address).await.unwrap());
+    }
+    let leaving = one.erasures_due(Millis(u64::MAX), 100).await.unwrap();
+    prop_assert!(leaving == other.erasures_due(Millis(u64::MAX), 100).await.unwrap());
+    prop_assert_eq!(one.erasures(100).await.unwrap(), other.erasures(100).await.unwrap());
     for (id, to) in &known.messages {
         let found = one.message(code(*to), *id).await.unwrap();
         prop_assert!(found.is_some());
@@ -235,16 +245,46 @@ async fn conserved(store: &dyn Store, known: &mut Known) -> Result<(), TestCaseE
     Ok(())
 }
 
+/// What a killed process leaves: the files as they are while it has them open.
+fn left_behind(path: &Path) -> TempDir {
+    let copy = folder();
+    copy_files(path, copy.path());
+    copy
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_files(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 async fn side_by_side(operations: Vec<Operation>) -> Result<(), TestCaseError> {
-    let folder = folder();
+    let mut folder = folder();
     let oracle = MemoryStore::new(PARTITIONS);
     let mut store = embedded(folder.path());
     let mut known = Known::default();
     for operation in &operations {
-        if matches!(operation, Operation::Restart) {
-            drop(store);
-            store = embedded(folder.path());
-            continue;
+        match operation {
+            Operation::Restart => {
+                drop(store);
+                store = embedded(folder.path());
+                continue;
+            }
+            Operation::Kill => {
+                let left = left_behind(folder.path());
+                drop(store);
+                folder = left;
+                store = embedded(folder.path());
+                continue;
+            }
+            _ => {}
         }
         let expected = run(&oracle, operation, &known).await;
         let found = run(&*store, operation, &known).await;
@@ -252,6 +292,15 @@ async fn side_by_side(operations: Vec<Operation>) -> Result<(), TestCaseError> {
         match operation {
             Operation::Accept { to, .. } if expected.starts_with("Ok(Accepted") => {
                 known.messages.push((accepted_id(&oracle, *to).await, *to));
+            }
+            Operation::Erase { .. } => {
+                let mut left = Vec::new();
+                for (id, to) in known.messages {
+                    if oracle.message(code(to), id).await.unwrap().is_some() {
+                        left.push((id, to));
+                    }
+                }
+                known.messages = left;
             }
             Operation::Open(partition) => known.epochs[usize::from(*partition)] += 1,
             _ => {}

@@ -19,6 +19,7 @@ use crate::message::route::{RouteMessage, Signal};
 use crate::message::ticket::{End, Ticket};
 use crate::metric::RouteMetrics;
 use crate::policy::backoff::{self, RetryPolicy};
+use crate::policy::refusals::{self, RefusalGuard};
 use crate::port::clock::Clock;
 use crate::port::provider::{ConnectError, Connector, Link};
 use crate::supervise::Address;
@@ -39,6 +40,8 @@ pub(crate) struct Arguments {
     pub(crate) address: Address<ConnectionMessage>,
     pub(crate) id: RouteId,
     pub(crate) connector: Arc<dyn Connector>,
+    /// The route's, shared by its connections.
+    pub(crate) guard: Arc<RefusalGuard>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -186,8 +189,8 @@ impl State {
     /// Starts an attempt, unless time or the citizen's choice now forbids it
     /// (promise 3).
     fn start(&mut self, link: &Arc<dyn Link>, mut ticket: Ticket) {
-        let push = match ticket.prepare(self.arguments.clock.now()) {
-            Ok(push) => push,
+        let notification = match ticket.prepare(self.arguments.clock.now()) {
+            Ok(notification) => notification,
             Err(end) => {
                 ticket.end(end);
                 self.finished(Signal::Neutral);
@@ -200,7 +203,7 @@ impl State {
         let number = self.number;
         let myself = self.myself.clone();
         self.tasks.spawn(async move {
-            let sent = AssertUnwindSafe(link.send(&push)).catch_unwind().await;
+            let sent = AssertUnwindSafe(link.send(&notification)).catch_unwind().await;
             let answer = sent.unwrap_or(Answer::Unknown { reason: "panic" });
             // Should this actor be gone, the ticket drops and the delivery is
             // repeated under the same id.
@@ -216,11 +219,28 @@ impl State {
             let waited = self.arguments.clock.now().since(errand.message.accepted_at);
             self.metrics.answered(&answer, waited.as_secs_f64());
         }
+        let answer = self.judge(answer);
         let signal = signal(&answer);
         ticket.end(End::Answered(answer));
         self.finished(signal);
         self.check();
         self.grant();
+    }
+
+    /// What to make of an answer beside those before it. The metrics count what
+    /// the provider said.
+    fn judge(&self, answer: Answer) -> Answer {
+        let guard = &self.arguments.guard;
+        let was_raised = guard.is_raised();
+        let answer = guard.judge(answer);
+        if !was_raised && guard.is_raised() {
+            tracing::error!(
+                route = %self.arguments.id,
+                in_a_row = refusals::MOST_IN_A_ROW,
+                "the provider refuses every recipient: deliveries wait until it accepts one"
+            );
+        }
+        answer
     }
 
     /// Lets a closed link go and opens a new one.

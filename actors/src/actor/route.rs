@@ -13,12 +13,14 @@ use tokio::sync::oneshot;
 use crate::board::{Board, RouteState, RouteView};
 use crate::domain::answer::Reason;
 use crate::domain::id::RouteId;
+use crate::domain::notification::Carrier;
 use crate::domain::time::Millis;
 use crate::message::connection::ConnectionMessage;
 use crate::message::route::{RouteMessage, Signal};
 use crate::message::ticket::Ticket;
 use crate::policy::breaker::{Allowance, Breaker, BreakerLimits};
 use crate::policy::lanes::LaneQueue;
+use crate::policy::refusals::RefusalGuard;
 use crate::policy::restart::Intensity;
 use crate::port::clock::Clock;
 use crate::port::provider::Connector;
@@ -29,10 +31,11 @@ use super::connection;
 /// What every generation of a route starts from.
 pub(crate) struct Context {
     pub(crate) id: RouteId,
-    pub(crate) kind: &'static str,
+    pub(crate) carrier: Carrier,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) connections: usize,
     pub(crate) breaker: BreakerLimits,
+    pub(crate) guard: Arc<RefusalGuard>,
     pub(crate) intensity: Intensity,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Arc<Board>,
@@ -151,6 +154,7 @@ fn connection_child(
         address: address.clone(),
         id: context.id.clone(),
         connector: Arc::clone(&context.connector),
+        guard: Arc::clone(&context.guard),
         clock: Arc::clone(&context.clock),
     };
     Child::of(name, || connection::Connection, arguments)
@@ -255,13 +259,16 @@ impl State {
         }
     }
 
-    /// Time has passed: let expired tickets go, look at the connections.
+    /// Time has passed: let go of tickets that are expired or whose citizen is
+    /// being erased, look at the connections.
     fn tick(&mut self) {
         let now = self.context.clock.now();
-        let expired = |ticket: &Ticket| {
-            ticket.errand().is_none_or(|errand| now >= errand.message.expires_at())
+        let over = |ticket: &Ticket| {
+            ticket.errand().is_none_or(|errand| {
+                now >= errand.message.expires_at() || errand.citizen.is_empty()
+            })
         };
-        for mut ticket in self.queue.take_if(expired) {
+        for mut ticket in self.queue.take_if(over) {
             if let Err(end) = ticket.prepare(now) {
                 ticket.end(end);
             }
@@ -301,6 +308,9 @@ impl State {
             (RouteState::Halted, format!("the provider answered {reason}"))
         } else if connections == 0 {
             (RouteState::Down, self.trouble.clone())
+        } else if self.context.guard.is_raised() {
+            let detail = "the provider refuses every recipient; deliveries wait";
+            (RouteState::Down, detail.to_owned())
         } else if self.breaker.is_open() {
             (RouteState::Down, "the provider fails; one probe at a time".to_owned())
         } else if self.paused_until.is_some() {
@@ -310,7 +320,7 @@ impl State {
         };
         self.context.board.show_route(RouteView {
             id: self.context.id.clone(),
-            kind: self.context.kind,
+            kind: self.context.carrier.as_str(),
             state,
             connections,
             queued: self.queue.len() + self.in_flight(),

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use super::data_request::{DataChoice, DataRequest};
 use super::fiscal_code::FiscalCode;
-use super::id::{DeviceId, ServiceId};
+use super::id::{AddressId, DeviceId, ServiceId};
 use super::preference::{PreferencesMode, PushContent, ServicePreference};
 use super::time::Millis;
 
@@ -56,6 +57,9 @@ pub struct Device {
     /// When the token was last registered with us: a provider's "gone since"
     /// drops the token only if the registration is older.
     pub registered_at: Millis,
+    /// The installation of the app that registered it, as the app names
+    /// itself (IO `InstallationID`); none for imported devices.
+    pub installation: Option<String>,
 }
 
 impl Device {
@@ -117,8 +121,11 @@ pub struct Activation {
 pub struct Citizen {
     /// Who it is.
     pub fiscal_code: FiscalCode,
-    /// Version of the profile, raised by one on each write.
+    /// Version of the profile as its owner sees it, raised by one on each
+    /// change of the profile.
     pub version: u32,
+    /// Raised by the store on each write of the record, whatever it changes.
+    pub revision: u64,
     /// E-mail address.
     pub email: Option<String>,
     /// The address was confirmed by its owner.
@@ -147,10 +154,23 @@ pub struct Citizen {
     pub push_content: PushContent,
     /// What holds where no preference is stored.
     pub mode: PreferencesMode,
+    /// Raised by one when the mode changes; the preferences stored until then
+    /// hold no more (IO `settings_version`).
+    pub settings_version: u32,
     /// Preferences service by service.
     pub preferences: BTreeMap<ServiceId, ServicePreference>,
     /// Activations of SPECIAL services.
     pub activations: BTreeMap<ServiceId, Activation>,
+    /// Version of the terms of service last accepted.
+    pub accepted_tos_version: Option<u32>,
+    /// Reminders of unread messages and payments are wanted.
+    pub reminders: bool,
+    /// Version of the app last used.
+    pub last_app_version: Option<String>,
+    /// Sessions that began at or before this instant are over.
+    pub sessions_revoked_at: Millis,
+    /// Requests about the citizen's data, the last of each kind.
+    pub data_requests: BTreeMap<DataChoice, DataRequest>,
 }
 
 impl Citizen {
@@ -161,6 +181,7 @@ impl Citizen {
         Self {
             fiscal_code,
             version: 0,
+            revision: 0,
             email: None,
             email_validated: false,
             languages: Vec::new(),
@@ -175,8 +196,14 @@ impl Citizen {
             push_enabled: true,
             push_content: PushContent::default(),
             mode: PreferencesMode::default(),
+            settings_version: 0,
             preferences: BTreeMap::new(),
             activations: BTreeMap::new(),
+            accepted_tos_version: None,
+            reminders: true,
+            last_app_version: None,
+            sessions_revoked_at: Millis(0),
+            data_requests: BTreeMap::new(),
         }
     }
 
@@ -184,6 +211,12 @@ impl Citizen {
     #[must_use]
     pub fn language(&self) -> Language {
         self.languages.first().copied().unwrap_or_default()
+    }
+
+    /// The identifier of the e-mail address, if there is one.
+    #[must_use]
+    pub fn address(&self) -> Option<AddressId> {
+        self.email.as_deref().map(AddressId::of)
     }
 
     /// The device with identifier `id`, if still registered.

@@ -7,7 +7,7 @@
 
 use super::delivery::{DeliveryRecord, Endpoint};
 use super::fiscal_code::FiscalCode;
-use super::id::{DeviceId, MessageId};
+use super::id::{AddressId, DeviceId, MessageId};
 use super::message::RejectionReason;
 use super::outcome::Outcome;
 use super::time::Millis;
@@ -74,5 +74,13 @@ pub enum Effect {
         device: DeviceId,
         /// Only if registered before this instant.
         registered_before: Millis,
+    },
+    /// A relay said that an address does not exist (RFC 3463, 5.1.1): it
+    /// counts as not validated until its owner confirms it again.
+    AddressRefused {
+        /// Its owner.
+        citizen: FiscalCode,
+        /// The address; another one that replaced it meanwhile is left alone.
+        address: AddressId,
     },
 }

@@ -173,6 +173,31 @@ impl DeviceId {
     }
 }
 
+/// An e-mail address, by a hash of its lower-case form: names the address
+/// without carrying it, and orders the index that keeps validated addresses
+/// unique. BLAKE3, since citizens choose their addresses and must not be able
+/// to choose another's identifier.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AddressId(pub [u8; 16]);
+
+impl AddressId {
+    /// The identifier of `address`.
+    #[must_use]
+    pub fn of(address: &str) -> Self {
+        let hash = blake3::hash(address.to_lowercase().as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&hash.as_bytes()[..16]);
+        Self(id)
+    }
+}
+
+/// Not reversible, but the same address is recognised by it: not printed.
+impl fmt::Debug for AddressId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AddressId(..)")
+    }
+}
+
 /// A delivery: the same message to the same endpoint always has the same id,
 /// so that every repetition can be recognised by provider and auditor.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -26,11 +26,14 @@ pub struct ServicePreference {
     pub email: bool,
     /// The service may send push notifications.
     pub push: bool,
+    /// The service may know that its messages were read
+    /// (IO `can_access_message_read_status`).
+    pub read_status: bool,
 }
 
 impl ServicePreference {
-    /// All three switches on.
-    pub const ALL: Self = Self { inbox: true, email: true, push: true };
+    /// All switches on.
+    pub const ALL: Self = Self { inbox: true, email: true, push: true, read_status: true };
 }
 
 /// How much a push notification may show on a locked screen

@@ -13,13 +13,14 @@ use crate::directory::Directory;
 use crate::domain::answer::Answer;
 use crate::domain::citizen::Citizen;
 use crate::domain::delivery::Endpoint;
-use crate::domain::id::{DeviceId, MessageId, RouteId};
+use crate::domain::id::{AddressId, DeviceId, MessageId, RouteId};
 use crate::domain::message::Message;
+use crate::domain::notification::Notification;
 use crate::domain::outcome::Outcome;
-use crate::domain::push::Push;
+
 use crate::domain::time::Millis;
 use crate::message::partition::PartitionMessage;
-use crate::policy::turn;
+use crate::policy::turn::{self, Target};
 use crate::supervise::Address;
 
 /// Names a delivery within its partition.
@@ -41,10 +42,23 @@ impl CitizenCell {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether there is no such citizen (any more).
+    pub fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// A device is gone: nothing queued is attempted on it.
     pub fn forget(&self, device: DeviceId) {
         if let Some(mut citizen) = self.load() {
             Arc::make_mut(&mut citizen).devices.retain(|known| known.id() != device);
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(citizen);
+        }
+    }
+
+    /// An address was refused: nothing queued is sent to it.
+    pub fn distrust(&self, address: AddressId) {
+        if let Some(mut citizen) = self.load().filter(|known| known.address() == Some(address)) {
+            Arc::make_mut(&mut citizen).email_validated = false;
             *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(citizen);
         }
     }
@@ -104,14 +118,14 @@ pub struct Errand {
 /// See the module's text. The errand is gone once the ticket has ended.
 pub struct Ticket {
     errand: Option<Box<Errand>>,
-    /// When the device was registered; known once the attempt is prepared.
-    registered_at: Millis,
+    /// What the answer will be about; known once the attempt is prepared.
+    target: Option<Target>,
 }
 
 impl Ticket {
     /// Issues a ticket.
     pub fn new(errand: Errand) -> Self {
-        Self { errand: Some(Box::new(errand)), registered_at: Millis::default() }
+        Self { errand: Some(Box::new(errand)), target: None }
     }
 
     /// The errand, while the ticket has not ended.
@@ -124,7 +138,7 @@ impl Ticket {
     ///
     /// # Errors
     /// How the ticket must end instead.
-    pub fn prepare(&mut self, now: Millis) -> Result<Push, End> {
+    pub fn prepare(&mut self, now: Millis) -> Result<Notification, End> {
         let Some(errand) = &self.errand else { return Err(End::Returned) };
         if !errand.home.is_current() {
             return Err(End::Returned);
@@ -133,10 +147,10 @@ impl Ticket {
         let service = errand.directory.service(&errand.message.service);
         let message = &errand.message;
         let prepared =
-            turn::prepare(message, errand.endpoint, citizen.as_deref(), service.as_deref(), now)
+            turn::prepare(message, errand.endpoint, citizen.as_deref(), service.as_ref(), now)
                 .map_err(End::Ended)?;
-        self.registered_at = prepared.registered_at;
-        Ok(prepared.push)
+        self.target = Some(prepared.target);
+        Ok(prepared.notification)
     }
 
     /// Ends the ticket and reports.
@@ -153,7 +167,7 @@ impl Ticket {
             endpoint,
             route,
             retries,
-            registered_at: self.registered_at,
+            target: self.target,
             end,
         }));
     }
@@ -177,8 +191,8 @@ pub struct Report {
     pub route: RouteId,
     /// Attempts before this one.
     pub retries: u16,
-    /// When the device was registered.
-    pub registered_at: Millis,
+    /// What its answer is about; none when no attempt was prepared.
+    pub target: Option<Target>,
     /// How it ended.
     pub end: End,
 }

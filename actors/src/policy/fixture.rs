@@ -20,7 +20,7 @@ pub(crate) fn citizen() -> Citizen {
 }
 
 pub(crate) fn device(platform: Platform, token: &str) -> Device {
-    Device { platform, token: token.into(), registered_at: Millis(1_000) }
+    Device { platform, token: token.into(), registered_at: Millis(1_000), installation: None }
 }
 
 pub(crate) fn service() -> Service {

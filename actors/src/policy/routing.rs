@@ -58,7 +58,8 @@ pub fn is_secure(content: &Content, service: &Service) -> bool {
 
 /// The preference that holds for `service`: the citizen's own, else the
 /// mode's; a SPECIAL service's inbox switch is its activation, both ways.
-fn preference(citizen: &Citizen, service: &Service, now: Millis) -> ServicePreference {
+#[must_use]
+pub fn preference(citizen: &Citizen, service: &Service, now: Millis) -> ServicePreference {
     let stored = citizen.preferences.get(&service.id).copied();
     let mut preference = stored.unwrap_or(match citizen.mode {
         PreferencesMode::Legacy | PreferencesMode::Auto => ServicePreference::ALL,

@@ -9,32 +9,34 @@
 use std::sync::Arc;
 
 use crate::domain::answer::Answer;
-use crate::domain::citizen::{Citizen, Device, Platform};
+use crate::domain::citizen::{Citizen, Device};
 use crate::domain::delivery::{DeliveryRecord, Endpoint};
 use crate::domain::effect::Effect;
+use crate::domain::email::Email;
 use crate::domain::fiscal_code::FiscalCode;
-use crate::domain::id::{DeviceId, MessageId, RouteId};
+use crate::domain::id::{AddressId, MessageId, RouteId};
 use crate::domain::message::{Message, RejectionReason};
+use crate::domain::notification::{Carrier, Notification};
 use crate::domain::outcome::{DeliveryStatus, Failure, Outcome, Suppression};
 use crate::domain::push::Push;
 use crate::domain::service::Service;
 use crate::domain::time::Millis;
 use crate::policy::backoff::{self, RetryPolicy};
 use crate::policy::notice::notice;
-use crate::policy::routing;
+use crate::policy::routing::{self, Routing};
 
 /// A configured route, as turns see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteEntry {
     /// Its name.
     pub id: RouteId,
-    /// The platform it carries.
-    pub platform: Platform,
+    /// What it carries.
+    pub carrier: Carrier,
     /// How its failures are retried.
     pub retry: RetryPolicy,
 }
 
-/// Which routes carry which platform.
+/// Which routes carry what.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     routes: Vec<RouteEntry>,
@@ -50,10 +52,22 @@ impl RouteTable {
     /// The route for a device: always the same one while the configuration
     /// stays, spread by device where several carry its platform.
     #[must_use]
-    pub fn route(&self, device: &Device) -> Option<&RouteId> {
-        let fitting = || self.routes.iter().filter(|route| route.platform == device.platform);
+    pub fn device(&self, device: &Device) -> Option<&RouteId> {
+        self.pick(Carrier::Push(device.platform), device.id().0)
+    }
+
+    /// The route for an address: always the same one while the configuration
+    /// stays, spread by address where several carry mail.
+    #[must_use]
+    pub fn mailbox(&self, address: AddressId) -> Option<&RouteId> {
+        let [a, b, c, d, e, f, g, h, ..] = address.0;
+        self.pick(Carrier::Email, u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    fn pick(&self, carrier: Carrier, hash: u64) -> Option<&RouteId> {
+        let fitting = || self.routes.iter().filter(|route| route.carrier == carrier);
         let count = u64::try_from(fitting().count()).unwrap_or(u64::MAX);
-        let place = device.id().0.checked_rem(count)?;
+        let place = hash.checked_rem(count)?;
         fitting().nth(usize::try_from(place).ok()?).map(|route| &route.id)
     }
 
@@ -101,64 +115,114 @@ pub fn plan(
         status: DeliveryStatus::Ended { outcome: Outcome::Delivered, at: now },
     }];
     let mut attempts = Vec::new();
-    for device in &citizen.devices {
-        let Some(route) = routes.route(device) else { continue };
-        let endpoint = Endpoint::Device(device.id());
-        let status = match routing.push {
+    for (endpoint, route, verdict) in endpoints(citizen, routes, &routing) {
+        let status = match verdict {
             Ok(()) => DeliveryStatus::Pending { due: now },
             Err(why) => DeliveryStatus::Ended { outcome: Outcome::Suppressed(why), at: now },
         };
         if status.due().is_some() {
             attempts.push((endpoint, route.clone()));
         }
-        deliveries.push(DeliveryRecord {
-            endpoint,
-            route: Some(route.clone()),
-            retries: 0,
-            status,
-        });
+        deliveries.push(DeliveryRecord { endpoint, route: Some(route), retries: 0, status });
     }
     let effect =
         Effect::Processed { message: message.id, citizen: citizen.fiscal_code, deliveries };
     Plan { effect, attempts }
 }
 
-/// What an attempt needs to know of its device, besides the push itself.
+/// Every endpoint besides the inbox that a route can reach, with that route
+/// and the verdict on its channel.
+fn endpoints(
+    citizen: &Citizen,
+    routes: &RouteTable,
+    routing: &Routing,
+) -> Vec<(Endpoint, RouteId, Result<(), Suppression>)> {
+    let device = |device: &Device| {
+        let route = routes.device(device)?.clone();
+        Some((Endpoint::Device(device.id()), route, routing.push))
+    };
+    let mailbox = citizen.address().and_then(|address| routes.mailbox(address)).cloned();
+    citizen
+        .devices
+        .iter()
+        .filter_map(device)
+        .chain(mailbox.map(|route| (Endpoint::Mailbox, route, routing.email)))
+        .collect()
+}
+
+/// What an answer is about: the endpoint as it was when the attempt started.
+/// A device registered again, or an address replaced since, is another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A device, by when it was registered.
+    Device(Millis),
+    /// A mailbox, by its address.
+    Mailbox(AddressId),
+}
+
+/// An attempt about to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
     /// What to hand to the provider.
-    pub push: Push,
-    /// The device's registration.
-    pub registered_at: Millis,
+    pub notification: Notification,
+    /// What its answer will be about.
+    pub target: Target,
 }
 
 /// Prepares an attempt that is about to start, from what holds now: what a
-/// push may show can have changed since it was planned.
+/// push may show, and where a mail goes, can have changed since it was
+/// planned.
 ///
 /// # Errors
 /// The outcome that ends the delivery without an attempt.
 pub fn prepare(
-    message: &Message,
+    message: &Arc<Message>,
     endpoint: Endpoint,
     citizen: Option<&Citizen>,
-    service: Option<&Service>,
+    service: Option<&Arc<Service>>,
     now: Millis,
 ) -> Result<Prepared, Outcome> {
-    let (citizen, service, device) = consent(message, endpoint, citizen, service, now)?;
-    let push = Push {
-        delivery: endpoint.delivery_id(message.id),
-        message: message.id,
-        platform: device.platform,
-        token: device.token.clone(),
-        notice: Arc::new(notice(citizen, service, &message.content)),
-        lane: message.lane,
-        expires_at: message.expires_at(),
-    };
-    Ok(Prepared { push, registered_at: device.registered_at })
+    let (citizen, way) = consent(message, endpoint, citizen, service.map(Arc::as_ref), now)?;
+    let service = service.ok_or(Outcome::Suppressed(Suppression::ServiceDisabled))?;
+    let delivery = endpoint.delivery_id(message.id);
+    Ok(match way {
+        Way::Device(device) => Prepared {
+            target: Target::Device(device.registered_at),
+            notification: Notification::Push(Push {
+                delivery,
+                message: message.id,
+                platform: device.platform,
+                token: device.token.clone(),
+                notice: Arc::new(notice(citizen, service, &message.content)),
+                lane: message.lane,
+                expires_at: message.expires_at(),
+            }),
+        },
+        Way::Mailbox(address) => Prepared {
+            target: Target::Mailbox(AddressId::of(address)),
+            notification: Notification::Email(Email {
+                delivery,
+                to: address.to_owned(),
+                language: citizen.language(),
+                timezone: citizen.timezone.clone(),
+                message: Arc::clone(message),
+                service: Arc::clone(service),
+            }),
+        },
+    })
+}
+
+/// How an endpoint is reached now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way<'a> {
+    /// By a push to this device.
+    Device(&'a Device),
+    /// By a mail to this address.
+    Mailbox(&'a str),
 }
 
 /// Whether a delivery may be attempted now, by time and by the citizen's and
-/// the operator's choice.
+/// the operator's choice; and by which way.
 ///
 /// # Errors
 /// The outcome that ends the delivery without an attempt.
@@ -166,25 +230,32 @@ pub fn consent<'a>(
     message: &Message,
     endpoint: Endpoint,
     citizen: Option<&'a Citizen>,
-    service: Option<&'a Service>,
+    service: Option<&Service>,
     now: Millis,
-) -> Result<(&'a Citizen, &'a Service, &'a Device), Outcome> {
+) -> Result<(&'a Citizen, Way<'a>), Outcome> {
     if now >= message.expires_at() {
         return Err(Outcome::Expired);
     }
-    let citizen = citizen.ok_or(Outcome::Failed(Failure::EndpointRemoved))?;
+    let removed = Outcome::Failed(Failure::EndpointRemoved);
+    let citizen = citizen.ok_or(removed)?;
     let service = service
         .filter(|service| service.enabled)
         .ok_or(Outcome::Suppressed(Suppression::ServiceDisabled))?;
     let secure = routing::is_secure(&message.content, service);
-    let push = routing::route(citizen, service, secure, now)
-        .map_or(Err(Suppression::ServicePreference), |routing| routing.push);
-    push.map_err(Outcome::Suppressed)?;
-    let Endpoint::Device(id) = endpoint else {
-        return Err(Outcome::Failed(Failure::EndpointRemoved));
+    let routing = routing::route(citizen, service, secure, now)
+        .map_err(|_| Outcome::Suppressed(Suppression::ServicePreference))?;
+    let way = match endpoint {
+        Endpoint::Inbox => return Err(removed),
+        Endpoint::Device(id) => {
+            routing.push.map_err(Outcome::Suppressed)?;
+            Way::Device(citizen.device(id).ok_or(removed)?)
+        }
+        Endpoint::Mailbox => {
+            routing.email.map_err(Outcome::Suppressed)?;
+            Way::Mailbox(citizen.email.as_deref().ok_or(removed)?)
+        }
     };
-    let device = citizen.device(id).ok_or(Outcome::Failed(Failure::EndpointRemoved))?;
-    Ok((citizen, service, device))
+    Ok((citizen, way))
 }
 
 /// An attempt that was answered.
@@ -198,8 +269,8 @@ pub struct Answered {
     pub retries: u16,
     /// No attempt starts from here on.
     pub expires_at: Millis,
-    /// When the device was registered.
-    pub registered_at: Millis,
+    /// What it is about; none when no attempt was prepared.
+    pub target: Option<Target>,
     /// What the provider said.
     pub answer: Answer,
 }
@@ -246,10 +317,18 @@ pub fn react(
         }],
         Answer::DropToken { registered_before, .. } => {
             let before = registered_before.unwrap_or(now);
-            match answered.endpoint {
-                Endpoint::Device(device) if answered.registered_at < before => vec![
+            match (answered.endpoint, answered.target) {
+                (Endpoint::Device(device), Some(Target::Device(registered)))
+                    if registered < before =>
+                {
+                    vec![
+                        settle(Outcome::Failed(Failure::EndpointGone)),
+                        Effect::DeviceDropped { citizen, device, registered_before: before },
+                    ]
+                }
+                (Endpoint::Mailbox, Some(Target::Mailbox(address))) => vec![
                     settle(Outcome::Failed(Failure::EndpointGone)),
-                    drop_device(citizen, device, before),
+                    Effect::AddressRefused { citizen, address },
                 ],
                 // Registered again since: the answer is about an older
                 // registration, so the token stays.
@@ -257,10 +336,6 @@ pub fn react(
             }
         }
     }
-}
-
-const fn drop_device(citizen: FiscalCode, device: DeviceId, registered_before: Millis) -> Effect {
-    Effect::DeviceDropped { citizen, device, registered_before }
 }
 
 /// One more try at `due`, unless time or budget end before it.

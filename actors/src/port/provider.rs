@@ -1,4 +1,4 @@
-//! Providers: who carries a delivery to the citizen's device.
+//! Providers: who carries a delivery to the citizen's device or mailbox.
 //!
 //! A [`Connector`] opens [`Link`]s (connections) of one route; a link carries
 //! many attempts at once. Protocols and the reading of a provider's answers
@@ -9,6 +9,8 @@ use async_trait::async_trait;
 use std::sync::Arc;
 
 pub use crate::domain::answer::{Answer, Reason};
+pub use crate::domain::email::Email;
+pub use crate::domain::notification::{Carrier, Notification};
 pub use crate::domain::push::{Notice, Push};
 
 /// Why no link could be opened.
@@ -45,5 +47,5 @@ pub trait Link: Send + Sync + 'static {
     fn is_closed(&self) -> bool;
 
     /// Makes one attempt. Never longer than the link's own deadline.
-    async fn send(&self, push: &Push) -> Answer;
+    async fn send(&self, notification: &Notification) -> Answer;
 }

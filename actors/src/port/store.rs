@@ -13,11 +13,12 @@ use async_trait::async_trait;
 
 use crate::domain::books::Books;
 use crate::domain::citizen::Citizen;
+use crate::domain::data_request::Erasure;
 use crate::domain::delivery::{Endpoint, MessageState};
 use crate::domain::effect::Effect;
 use crate::domain::fiscal_code::FiscalCode;
-use crate::domain::id::{Epoch, MessageId, PartitionId, RouteId};
-use crate::domain::inbox::InboxEntry;
+use crate::domain::id::{AddressId, Epoch, MessageId, PartitionId, RouteId};
+use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
 use crate::domain::message::Message;
 use crate::domain::service::{ApiKey, Organization, Registry, Service};
 use crate::domain::time::Millis;
@@ -131,13 +132,42 @@ pub struct Step {
     pub at: Millis,
 }
 
-/// What became of each citizen written.
+/// Whether a citizen was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Upsert {
+pub enum Written {
     /// New, with the partition's next ordinal.
     Inserted,
     /// Replaced; the ordinal stays, the version rises.
     Updated,
+}
+
+/// What became of each citizen written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Upsert {
+    /// Whether it was known.
+    pub written: Written,
+    /// Its address is validated by another citizen: stored as not validated.
+    pub address_taken: bool,
+}
+
+/// What became of a citizen to be replaced.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Swap {
+    /// Written; the record as stored, with its new revision.
+    Stored(Box<Citizen>),
+    /// The record is not the one expected any more: read again.
+    Conflict,
+    /// The address is validated by another citizen; nothing was written.
+    AddressTaken,
+}
+
+/// A citizen's rows were removed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Erased {
+    /// Messages removed.
+    pub messages: u64,
+    /// Deliveries that were still waiting and are now cancelled, by route.
+    pub cancelled: Vec<Backlog>,
 }
 
 /// Everything durable.
@@ -164,17 +194,63 @@ pub trait Store: Send + Sync + 'static {
         id: MessageId,
     ) -> Result<Option<(Message, MessageState)>, StoreError>;
 
-    /// The newest `limit` inbox entries of a citizen published before
-    /// `before` (none: from the top), newest first.
+    /// Entries of a citizen's inbox with their messages, newest first.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
     async fn inbox(
         &self,
         citizen: FiscalCode,
-        before: Option<u64>,
+        range: InboxRange,
+    ) -> Result<Vec<InboxItem>, StoreError>;
+
+    /// One entry of a citizen's inbox.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn inbox_item(
+        &self,
+        citizen: FiscalCode,
+        message: MessageId,
+    ) -> Result<Option<InboxItem>, StoreError>;
+
+    /// The first `limit` events of a citizen's inbox after place `after`;
+    /// none: no events, only the newest place.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn events(
+        &self,
+        citizen: FiscalCode,
+        after: Option<u64>,
         limit: usize,
-    ) -> Result<Vec<InboxEntry>, StoreError>;
+    ) -> Result<InboxEvents, StoreError>;
+
+    /// Changes the marks of an inbox entry; a change that changes something
+    /// takes the next place in the order of the partition. Returns the entry
+    /// as it is now, or none when the inbox has no such message.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
+    async fn mark(
+        &self,
+        citizen: FiscalCode,
+        message: MessageId,
+        change: MarkChange,
+    ) -> Result<Option<InboxEntry>, StoreError>;
+
+    /// Up to `limit` messages addressed to a fiscal code after message
+    /// `after`, in the order of their ids: those in the inbox and those that
+    /// never got there, whether or not such a citizen is known.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn addressed(
+        &self,
+        recipient: FiscalCode,
+        after: Option<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<(Message, MessageState)>, StoreError>;
 
     /// A citizen as stored.
     ///
@@ -182,13 +258,33 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError>;
 
-    /// Writes citizens, new or known. Versions are assigned here; a device
-    /// already registered keeps its time of registration.
+    /// Who validated an address.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn address_owner(&self, address: AddressId) -> Result<Option<FiscalCode>, StoreError>;
+
+    /// Writes citizens, new or known, without looking at what is replaced
+    /// but for this: versions and revisions are assigned here, a device
+    /// already registered keeps its time of registration and installation,
+    /// and what only the citizen can set (sessions, data requests, terms of
+    /// service) stays as stored.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`]; then any
     /// of them may or may not have been written, and repeating is harmless.
     async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError>;
+
+    /// Replaces a citizen's record if it still has revision `expected` (none:
+    /// if there is no record). Everything but the revision is stored as given.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
+    async fn swap_citizen(
+        &self,
+        citizen: Citizen,
+        expected: Option<u64>,
+    ) -> Result<Swap, StoreError>;
 
     /// Takes partition `id` over: raises its epoch, so that every earlier
     /// owner is fenced, checks its journal and counts what waits.
@@ -236,6 +332,43 @@ pub trait Store: Send + Sync + 'static {
         epoch: Epoch,
         step: Step,
     ) -> Result<(), StoreError>;
+
+    /// Removes every row of a citizen: the record, the inbox and its marks,
+    /// every message addressed to them with its state, what is due, the
+    /// indexes. Waiting deliveries end as cancelled in the books first, and
+    /// `record` is kept, with the number of messages filled in. In the same
+    /// atomic step journal entries below `checkpoint` are removed, all of
+    /// them. The caller has stored the turn of every message accepted so far:
+    /// a message whose turn is not taken is left.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] when `epoch` is not the newest; nothing is
+    /// removed then.
+    async fn erase(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        citizen: FiscalCode,
+        checkpoint: u64,
+        record: Erasure,
+    ) -> Result<Erased, StoreError>;
+
+    /// Up to `limit` citizens with a pending request to be deleted that is
+    /// due at `until` or earlier, the oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn erasures_due(
+        &self,
+        until: Millis,
+        limit: usize,
+    ) -> Result<Vec<FiscalCode>, StoreError>;
+
+    /// The newest `limit` records of erased citizens, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn erasures(&self, limit: usize) -> Result<Vec<Erasure>, StoreError>;
 
     /// The books, summed over the partitions.
     ///

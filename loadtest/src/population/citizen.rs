@@ -152,9 +152,15 @@ pub(super) fn draw(population: &Population, index: u64) -> Citizen {
         female,
         place,
     });
-    let reachable = population.mix == Mix::OneDevice;
-    let devices = devices(&mut draw, reachable);
-    let email = (draw.percent(70)).then(|| address(&mut draw, given_name, &surname.name, index));
+    let mix = population.mix;
+    let reachable = mix != Mix::Real;
+    let devices = devices(&mut draw, mix);
+    let has_address = if reachable {
+        matches!(mix, Mix::MailOnly | Mix::DeviceAndMail)
+    } else {
+        draw.percent(70)
+    };
+    let email = has_address.then(|| address(given_name, &surname.name, index));
     let mode = if !reachable && draw.percent(12) { Mode::Manual } else { Mode::Auto };
     Citizen {
         fiscal_code,
@@ -165,10 +171,10 @@ pub(super) fn draw(population: &Population, index: u64) -> Citizen {
         municipality,
         languages: languages(&mut draw, &home.province_code),
         email,
-        email_validated: draw.percent(92),
+        email_validated: has_address && (reachable || draw.percent(92)),
         devices,
         is_inbox_enabled: reachable || draw.percent(96),
-        is_email_enabled: draw.percent(85),
+        is_email_enabled: reachable || draw.percent(85),
         is_push_enabled: reachable || draw.percent(93),
         mode,
         preferences: if reachable {
@@ -179,9 +185,10 @@ pub(super) fn draw(population: &Population, index: u64) -> Citizen {
     }
 }
 
-fn devices(draw: &mut Draw, exactly_one: bool) -> Vec<Device> {
+fn devices(draw: &mut Draw, mix: Mix) -> Vec<Device> {
     let count = match draw.below(100) {
-        _ if exactly_one => 1,
+        _ if matches!(mix, Mix::OneDevice | Mix::DeviceAndMail) => 1,
+        _ if mix != Mix::Real => 0,
         0..15 => 0,
         15..77 => 1,
         77..96 => 2,
@@ -223,13 +230,13 @@ fn fcm_token(draw: &mut Draw) -> String {
     token
 }
 
-fn address(draw: &mut Draw, given_name: &str, surname: &str, index: u64) -> String {
-    let domain = match draw.below(3) {
-        0 => "example.org",
-        1 => "example.com",
-        _ => "example.net",
+/// Nobody else's: the index is in it. Letters only, since names have blanks and apostrophes.
+fn address(given_name: &str, surname: &str, index: u64) -> String {
+    let plain = |name: &str| -> String {
+        let letters = name.chars().filter(char::is_ascii_alphabetic);
+        letters.map(|letter| letter.to_ascii_lowercase()).collect()
     };
-    format!("{}.{}.{index}@{domain}", given_name.to_ascii_lowercase(), surname.to_ascii_lowercase())
+    format!("{}.{}.{index}@posta.example", plain(given_name), plain(surname))
 }
 
 fn languages(draw: &mut Draw, province_code: &str) -> &'static [&'static str] {

@@ -10,6 +10,7 @@ use super::Kind;
 use super::error::SimulatorError;
 use super::mix::{hash_bytes, mix2, unit};
 use super::refusal::{Refusal, known_reasons};
+use super::smtp::behaviour::{SmtpBehaviour, SmtpPlan};
 
 /// What a simulator is told. All shares are fractions of requests in `[0, 1]`; absent fields mean "well behaved".
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,18 +22,19 @@ pub struct Behaviour {
     pub latency_ms: u32,
     /// Up to this many milliseconds more, uniformly, by delivery.
     pub jitter_ms: u32,
-    /// Requests refused, by reason.
+    /// Requests refused, by reason (APNs and FCM).
     pub failures: Vec<Failure>,
     /// Share of device tokens that are dead (APNs 410 `Unregistered`, FCM 404 `UNREGISTERED`), by token hash: the same
-    /// token is dead in every request and every run with the same seed.
+    /// token is dead in every request and every run with the same seed. SMTP: of addresses in lower case, `550 5.1.1`.
     pub unregistered_share: f64,
     /// `timestamp` of APNs' 410 in Unix milliseconds; absent means the moment of the answer.
     pub unregistered_timestamp_ms: Option<u64>,
     /// Share of requests never answered and not delivered.
     pub hang_share: f64,
-    /// Share of requests delivered and counted as accepted, whose answer is lost (never sent).
+    /// Share of requests delivered and counted as accepted, whose answer is lost (never sent). SMTP: the connection
+    /// closes instead of the answer to the dot.
     pub lost_answer_share: f64,
-    /// Share of requests whose stream is reset, not delivered.
+    /// Share of requests whose stream is reset, not delivered. SMTP: the connection closes after the dot.
     pub reset_share: f64,
     /// The code of those resets.
     pub reset_reason: ResetReason,
@@ -40,6 +42,9 @@ pub struct Behaviour {
     pub goaway_after_requests: u64,
     /// New connections are reset at once.
     pub refuse_connections: bool,
+    /// What goes wrong in mail transactions. Only the SMTP simulator looks at it, and not at `failures`: one document can
+    /// be told to all.
+    pub smtp: SmtpBehaviour,
 }
 
 impl Default for Behaviour {
@@ -57,6 +62,7 @@ impl Default for Behaviour {
             reset_reason: ResetReason::default(),
             goaway_after_requests: 0,
             refuse_connections: false,
+            smtp: SmtpBehaviour::default(),
         }
     }
 }
@@ -138,6 +144,7 @@ struct Slice {
 pub(crate) struct Plan {
     pub(crate) behaviour: Behaviour,
     slices: Vec<Slice>,
+    pub(crate) smtp: SmtpPlan,
 }
 
 impl Plan {
@@ -146,7 +153,8 @@ impl Plan {
         share("unregistered_share", behaviour.unregistered_share)?;
         let mut slices = Vec::new();
         let mut until = 0.0;
-        for (position, failure) in behaviour.failures.iter().enumerate() {
+        let failures = if kind == Kind::Smtp { &[][..] } else { &behaviour.failures };
+        for (position, failure) in failures.iter().enumerate() {
             share(&format!("failures[{position}].share"), failure.share)?;
             until += failure.share;
             slices.push(Slice {
@@ -171,7 +179,11 @@ impl Plan {
             )));
         }
         slices.retain(|slice| slice.until > 0.0);
-        Ok(Self { behaviour, slices })
+        let smtp = match kind {
+            Kind::Smtp => SmtpPlan::new(&behaviour.smtp)?,
+            Kind::Apns | Kind::Fcm => SmtpPlan::default(),
+        };
+        Ok(Self { behaviour, slices, smtp })
     }
 
     /// Whether any request can be anything but accepted.
@@ -203,7 +215,7 @@ impl Plan {
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "folding 128 bits into 64")]
-const fn fold(id: u128) -> u64 {
+pub(crate) const fn fold(id: u128) -> u64 {
     (id >> 64) as u64 ^ (id as u64).rotate_left(32)
 }
 

@@ -119,19 +119,19 @@ impl Shard {
 /// What the simulator counted so far; the answer of `GET /books`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BooksReport {
-    /// `apns` or `fcm`.
+    /// `apns`, `fcm` or `smtp`.
     pub kind: String,
-    /// Send requests received completely.
+    /// Send requests received completely. SMTP: mail transactions begun (MAIL).
     pub requests: u64,
     /// Send requests accepted, repeats included.
     pub accepted: u64,
-    /// Different delivery ids accepted.
+    /// Different delivery ids accepted. SMTP: different Message-IDs.
     pub unique_deliveries: u64,
     /// Accepts beyond the first of the same delivery.
     pub duplicates: u64,
-    /// Send requests refused with an answer.
+    /// Send requests refused with an answer. SMTP: commands and mails refused.
     pub refused: u64,
-    /// Those by the provider's reason.
+    /// Those by the provider's reason. SMTP: stage and reply, such as `rcpt 550 5.1.1`.
     pub refused_by_reason: BTreeMap<String, u64>,
     /// Requests left without an answer and not delivered.
     pub hung: u64,
@@ -147,8 +147,14 @@ pub struct BooksReport {
     pub connections_open: u64,
     /// Connections reset at once because the behaviour says so.
     pub connections_refused: u64,
-    /// GOAWAYs sent.
+    /// GOAWAYs sent. SMTP: 421 sent by order.
     pub goaways: u64,
+    /// SMTP: recipients of the mails accepted, repeats included.
+    #[serde(default)]
+    pub recipients: u64,
+    /// SMTP: sessions that switched to TLS.
+    #[serde(default)]
+    pub tls_sessions: u64,
     /// Provider tokens verified (APNs) or access tokens issued (FCM).
     pub tokens: u64,
     /// Unix microseconds of the first accept; 0 before it.
@@ -170,7 +176,8 @@ pub(crate) struct Counters {
     pub(crate) connections_open: AtomicU64,
     pub(crate) connections_refused: AtomicU64,
     pub(crate) goaways: AtomicU64,
-    pub(crate) tokens: AtomicU64,
+    pub(crate) recipients: AtomicU64,
+    pub(crate) tls_sessions: AtomicU64,
     first_accept_us: AtomicU64,
     last_accept_us: AtomicU64,
 }
@@ -179,7 +186,7 @@ pub(crate) struct Counters {
 pub struct Books {
     kind: Kind,
     pub(crate) count: Counters,
-    refused: Mutex<BTreeMap<&'static str, u64>>,
+    refused: Mutex<BTreeMap<String, u64>>,
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -209,8 +216,14 @@ impl Books {
     }
 
     /// Counts a refusal under its reason.
-    pub(crate) fn refuse(&self, reason: &'static str) {
-        *lock(&self.refused).entry(reason).or_default() += 1;
+    pub(crate) fn refuse(&self, reason: &str) {
+        let mut refused = lock(&self.refused);
+        match refused.get_mut(reason) {
+            Some(count) => *count += 1,
+            None => {
+                refused.insert(reason.to_owned(), 1);
+            }
+        }
     }
 
     /// How often this delivery was tried before, refused or accepted, and counts this attempt.
@@ -234,10 +247,7 @@ impl Books {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let unique: usize = self.shards.iter().map(|shard| lock(shard).unique).sum();
         let unique = u64::try_from(unique).unwrap_or(u64::MAX);
-        let by_reason: BTreeMap<String, u64> = lock(&self.refused)
-            .iter()
-            .map(|(reason, count)| ((*reason).to_owned(), *count))
-            .collect();
+        let by_reason = lock(&self.refused).clone();
         let accepted = read(&self.count.accepted);
         BooksReport {
             kind: self.kind.name().to_owned(),
@@ -255,7 +265,9 @@ impl Books {
             connections_open: read(&self.count.connections_open),
             connections_refused: read(&self.count.connections_refused),
             goaways: read(&self.count.goaways),
-            tokens: read(&self.count.tokens),
+            recipients: read(&self.count.recipients),
+            tls_sessions: read(&self.count.tls_sessions),
+            tokens: 0,
             first_accept_us: read(&self.count.first_accept_us),
             last_accept_us: read(&self.count.last_accept_us),
         }
@@ -278,7 +290,8 @@ impl Books {
             &count.connections_opened,
             &count.connections_refused,
             &count.goaways,
-            &count.tokens,
+            &count.recipients,
+            &count.tls_sessions,
             &count.first_accept_us,
             &count.last_accept_us,
         ] {
@@ -329,8 +342,9 @@ const fn shard_of(delivery: u128) -> usize {
     (hash(delivery) >> 32) as usize % SHARDS
 }
 
-pub(crate) fn bump(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
+/// Counts one and gives the count before it.
+pub(crate) fn bump(counter: &AtomicU64) -> u64 {
+    counter.fetch_add(1, Ordering::Relaxed)
 }
 
 /// A lock whose data stays meaningful after a panic elsewhere: counts are complete after every statement.

@@ -7,10 +7,12 @@
 //! | `GET /deliveries` | the same as NDJSON: `{"delivery","message","first_accept_us","accepted"}` |
 //! | `GET /behaviour` | what the simulator is told now |
 //! | `PUT /behaviour` | tells it something else at once; 400 with the reason when it contradicts itself |
-//! | `POST /reset` | forgets all counts and deliveries |
-//! | `POST /goaway` | sends GOAWAY on every open connection |
+//! | `POST /reset` | forgets all counts, deliveries and mails |
+//! | `POST /goaway` | sends GOAWAY (SMTP: 421) on every open connection |
 //! | `POST /disconnect` | drops every open connection |
 //! | `POST /revoke` | FCM: forgets every access token issued |
+//! | `GET /mails?message_id=…` | SMTP: the latest mail with this Message-ID, `message/rfc822`; 404 when it is not kept |
+//! | `GET /mails?recipient=…` | SMTP: the mails kept of this recipient, the latest last: JSON list of `{"message_id","from","recipients","at_us","tls","raw"}` (`raw` as text) |
 //!
 //! Streams read block by block from the books, at most 4,096 records in memory a reader. Connections are owned by the
 //! control task and end with it.
@@ -33,8 +35,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use super::Handle;
-use super::books::{Place, Record};
-use super::exchange::Shared;
+use super::books::{Books, Place, Record};
 
 /// A behaviour is a short document.
 const MAX_BEHAVIOUR: usize = 64 * 1024;
@@ -81,13 +82,14 @@ async fn answer(handle: &Handle, request: Request<Incoming>) -> ControlAnswer {
         (&Method::GET, "/deliveries") => stream(handle, "application/x-ndjson", lines),
         (&Method::GET, "/behaviour") => json_of(StatusCode::OK, &json!(handle.behaviour())),
         (&Method::PUT, "/behaviour") => put_behaviour(handle, request).await,
+        (&Method::GET, "/mails") => mails(handle, request.uri().query().unwrap_or_default()),
         (&Method::POST, "/reset") => done(|| handle.reset()),
         (&Method::POST, "/goaway") => done(|| handle.goaway()),
         (&Method::POST, "/disconnect") => done(|| handle.disconnect()),
         (&Method::POST, "/revoke") => done(|| handle.revoke_access_tokens()),
         _ => json_of(
             StatusCode::NOT_FOUND,
-            &json!({"error": "unknown request; known: GET /books, /arrivals, /deliveries, /behaviour; \
+            &json!({"error": "unknown request; known: GET /books, /arrivals, /deliveries, /behaviour, /mails; \
                 PUT /behaviour; POST /reset, /goaway, /disconnect, /revoke"}),
         ),
     }
@@ -121,8 +123,39 @@ fn json_of(status: StatusCode, value: &serde_json::Value) -> ControlAnswer {
     answer
 }
 
+fn mails(handle: &Handle, query: &str) -> ControlAnswer {
+    let asked = |name: &str| {
+        let mut pairs = form_urlencoded::parse(query.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    if let Some(id) = asked("message_id") {
+        // Brackets may be left out: they are a nuisance in a URL.
+        let id = id.trim_matches(['<', '>']);
+        let mut found = handle.mails(|mail| mail.message_id.trim_matches(['<', '>']) == id);
+        let Some(mail) = found.pop() else {
+            let error = json!({"error": "no mail with this message_id is kept"});
+            return json_of(StatusCode::NOT_FOUND, &error);
+        };
+        let mut answer = Response::new(Full::new(mail.raw).boxed());
+        let kind = HeaderValue::from_static("message/rfc822");
+        answer.headers_mut().insert(CONTENT_TYPE, kind);
+        return answer;
+    }
+    let Some(recipient) = asked("recipient") else {
+        let error = json!({"error": "ask for a message_id or a recipient"});
+        return json_of(StatusCode::BAD_REQUEST, &error);
+    };
+    let recipient = recipient.to_ascii_lowercase();
+    let found = handle.mails(|mail| mail.recipients.contains(&recipient));
+    let list = found.iter().map(|mail| {
+        json!({"message_id": mail.message_id, "from": mail.from, "recipients": mail.recipients,
+            "at_us": mail.at_us, "tls": mail.tls, "raw": String::from_utf8_lossy(&mail.raw)})
+    });
+    json_of(StatusCode::OK, &list.collect())
+}
+
 fn stream(handle: &Handle, kind: &'static str, encode: fn(&[Record]) -> Bytes) -> ControlAnswer {
-    let records = Records { shared: Arc::clone(&handle.shared), place: Place::default(), encode };
+    let records = Records { books: Arc::clone(&handle.books), place: Place::default(), encode };
     let mut answer = Response::new(records.boxed());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     answer
@@ -155,7 +188,7 @@ fn lines(records: &[Record]) -> Bytes {
 
 /// The books as a response body, read block by block.
 struct Records {
-    shared: Arc<Shared>,
+    books: Arc<Books>,
     place: Place,
     encode: fn(&[Record]) -> Bytes,
 }
@@ -169,7 +202,7 @@ impl Body for Records {
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = &mut *self;
-        let block = this.shared.books.block(&mut this.place);
+        let block = this.books.block(&mut this.place);
         Poll::Ready(block.map(|records| Ok(Frame::data((this.encode)(&records)))))
     }
 }

@@ -76,7 +76,7 @@ pub(crate) struct Link {
 /// What all requests of a simulator share.
 pub(crate) struct Shared {
     pub(crate) rules: Box<dyn Rules>,
-    pub(crate) books: Books,
+    pub(crate) books: Arc<Books>,
     pub(crate) plan: watch::Sender<Arc<Plan>>,
     pub(crate) one_stream_until_authorized: bool,
 }

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::credentials::file_error;
 use super::error::SimulatorError;
-use super::{Behaviour, Credentials, Kind, Options, ProcessKind, ProcessOptions, run_process};
+use super::{
+    Behaviour, Credentials, Kind, Options, ProcessKind, ProcessOptions, SmtpOptions, run_process,
+};
 
 /// Which simulators, as written in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +23,9 @@ pub enum LaunchKind {
     Apns,
     /// FCM.
     Fcm,
-    /// Both.
+    /// An SMTP relay.
+    Smtp,
+    /// All three.
     All,
 }
 
@@ -42,9 +46,12 @@ pub struct LaunchSpec {
     /// Port of the control listener, 0 for a free one.
     #[serde(default)]
     pub control_port: u16,
-    /// TLS or cleartext.
+    /// TLS or cleartext (APNs, FCM).
     #[serde(default = "yes")]
     pub tls: bool,
+    /// SMTP: encryption, account, limits.
+    #[serde(default)]
+    pub smtp: SmtpOptions,
     /// What to do wrong.
     #[serde(default)]
     pub behaviour: Behaviour,
@@ -98,6 +105,7 @@ impl LaunchSpec {
             port: 0,
             control_port: 0,
             tls: true,
+            smtp: SmtpOptions::default(),
             behaviour: Behaviour::default(),
             max_streams: thousand(),
             one_stream_until_authorized: false,
@@ -142,6 +150,7 @@ impl LaunchSpec {
         options.bind = SocketAddr::new(self.bind, self.port);
         options.control_bind = SocketAddr::new(self.bind, self.control_port);
         options.tls = self.tls;
+        options.smtp = self.smtp;
         options.behaviour = self.behaviour;
         options.max_concurrent_streams = self.max_streams;
         options.one_stream_until_authorized = self.one_stream_until_authorized;
@@ -150,6 +159,7 @@ impl LaunchSpec {
         let kind = match self.kind {
             LaunchKind::Apns => ProcessKind::One(Kind::Apns),
             LaunchKind::Fcm => ProcessKind::One(Kind::Fcm),
+            LaunchKind::Smtp => ProcessKind::One(Kind::Smtp),
             LaunchKind::All => ProcessKind::All,
         };
         Ok(ProcessOptions {

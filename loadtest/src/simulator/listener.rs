@@ -1,4 +1,4 @@
-//! Sockets of a simulator: accepts, speaks TLS or cleartext, serves each connection, and takes it down again.
+//! Sockets of a simulator: accepts, and for HTTP/2 speaks TLS or cleartext, serves each connection, and takes it down again.
 //!
 //! Owns every connection in a `JoinSet` and, inside each, every stream: a connection's streams are polled by its own
 //! task and end with it, nothing is detached. At most [`MAX_CONNECTIONS`] at once and SETTINGS many streams on each.
@@ -21,18 +21,19 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::books::{bump, lock};
+use super::behaviour::Plan;
+use super::books::{Books, bump, lock};
 use super::exchange::{Link, Shared, serve};
 
 /// Connections open at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4_096;
 /// A client that does not finish the TLS handshake in this time is dropped.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What the connections are told from outside: both values only ever grow.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Orders {
-    /// Send GOAWAY on every connection open now.
+    /// Send GOAWAY (SMTP: 421) on every connection open now.
     pub(crate) goaway: u64,
     /// Drop every connection open now.
     pub(crate) disconnect: u64,
@@ -46,13 +47,15 @@ pub(crate) struct Serving {
     pub(crate) allow_http1: bool,
 }
 
-/// Accepts until dropped.
-pub(crate) async fn accept_loop(
+/// Accepts until dropped, each connection served by what `serve` makes of it.
+pub(crate) async fn accept_loop<F>(
     listener: TcpListener,
-    serving: Serving,
-    shared: Arc<Shared>,
-    orders: watch::Receiver<Orders>,
-) {
+    books: Arc<Books>,
+    plan: watch::Receiver<Arc<Plan>>,
+    serve: impl Fn(TcpStream) -> F,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
@@ -68,35 +71,42 @@ pub(crate) async fn accept_loop(
                 continue;
             }
         };
-        if shared.plan.borrow().behaviour.refuse_connections {
-            bump(&shared.books.count.connections_refused);
+        if plan.borrow().behaviour.refuse_connections {
+            bump(&books.count.connections_refused);
             if let Err(error) = stream.set_zero_linger() {
                 tracing::debug!(%error, "no reset on refusal");
             }
             continue;
         }
-        bump(&shared.books.count.connections_opened);
-        connections.spawn(connection(stream, serving.clone(), Arc::clone(&shared), orders.clone()));
+        bump(&books.count.connections_opened);
+        connections.spawn(serve(stream));
     }
 }
 
-struct Open(Arc<Shared>);
+/// Counts a connection as open while it lives.
+pub(crate) struct Open(Arc<Books>);
+
+impl Open {
+    pub(crate) fn new(books: &Arc<Books>) -> Self {
+        bump(&books.count.connections_open);
+        Self(Arc::clone(books))
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        let open = &self.0.books.count.connections_open;
-        open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.0.count.connections_open.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
     }
 }
 
-async fn connection(
+/// Serves one HTTP/2 connection to its end.
+pub(crate) async fn connection(
     stream: TcpStream,
     serving: Serving,
     shared: Arc<Shared>,
     orders: watch::Receiver<Orders>,
 ) {
-    bump(&shared.books.count.connections_open);
-    let _open = Open(Arc::clone(&shared));
+    let _open = Open::new(&shared.books);
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }

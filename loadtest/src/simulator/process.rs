@@ -18,7 +18,7 @@ use super::{Kind, Options, Simulator, SimulatorError};
 pub enum ProcessKind {
     /// One provider.
     One(Kind),
-    /// Both.
+    /// All three.
     All,
 }
 
@@ -27,8 +27,8 @@ pub enum ProcessKind {
 pub struct ProcessOptions {
     /// Which simulators.
     pub kind: ProcessKind,
-    /// Options of the simulators; `kind` in it is replaced by the one above. With [`ProcessKind::All`] the second
-    /// simulator takes the next port, unless the port is 0.
+    /// Options of the simulators; `kind` in it is replaced by the one above. With [`ProcessKind::All`] the second and the
+    /// third simulator take the next ports, unless the port is 0.
     pub options: Options,
     /// Folder of the credentials the options were loaded from.
     pub folder: PathBuf,
@@ -38,8 +38,8 @@ pub struct ProcessOptions {
 
 /// Starts the simulators, prints their addresses and waits for the end.
 ///
-/// The line: `{"kind":"apns","endpoint":…,"control":…}`, for FCM with `token_uri`; for both
-/// `{"kind":"all","apns":{…},"fcm":{…}}`.
+/// The line: `{"kind":"apns","endpoint":…,"control":…}`, for FCM with `token_uri`; for all
+/// `{"kind":"all","apns":{…},"fcm":{…},"smtp":{…}}`.
 ///
 /// # Errors
 /// As [`Simulator::start`]; or standard output is closed.
@@ -55,8 +55,14 @@ pub async fn run_process(options: ProcessOptions) -> Result<(), SimulatorError> 
         ProcessKind::All => {
             let apns = start(&options, Kind::Apns, 0).await?;
             let fcm = start(&options, Kind::Fcm, 1).await?;
-            let line = json!({"kind": "all", "apns": describe(&apns, Kind::Apns), "fcm": describe(&fcm, Kind::Fcm)});
-            running.extend([apns, fcm]);
+            let smtp = start(&options, Kind::Smtp, 2).await?;
+            let line = json!({
+                "kind": "all",
+                "apns": describe(&apns, Kind::Apns),
+                "fcm": describe(&fcm, Kind::Fcm),
+                "smtp": describe(&smtp, Kind::Smtp),
+            });
+            running.extend([apns, fcm, smtp]);
             line
         }
     };

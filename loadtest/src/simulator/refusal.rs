@@ -111,6 +111,8 @@ impl Refusal {
                 .find(|row| row.0 == reason)
                 .map(|row| Self::apns_row(row.0, row.1, None)),
             Kind::Fcm => FCM.iter().position(|row| row.0 == reason).map(Self::fcm_row),
+            // SMTP has replies, not reasons: `smtp::reply`.
+            Kind::Smtp => None,
         }
     }
 
@@ -216,6 +218,7 @@ pub(crate) fn known_reasons(kind: Kind) -> Vec<&'static str> {
     match kind {
         Kind::Apns => APNS.iter().chain([&APNS_SHUTDOWN]).map(|row| row.0).collect(),
         Kind::Fcm => FCM.iter().map(|row| row.0).collect(),
+        Kind::Smtp => Vec::new(),
     }
 }
 

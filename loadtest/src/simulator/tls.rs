@@ -1,6 +1,7 @@
 //! TLS of the simulators: the server side, and the client side that trusts their CA.
 //!
-//! Owns nothing. TLS 1.2 and 1.3 as both providers; ALPN `h2`, and `http/1.1` beside it for the token endpoint.
+//! Owns nothing. TLS 1.2 and 1.3 as both providers; ALPN `h2`, and `http/1.1` beside it for the token endpoint;
+//! none for SMTP.
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ pub(crate) fn acceptor(
     config.alpn_protocols = match kind {
         Kind::Apns => vec![b"h2".to_vec()],
         Kind::Fcm => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        Kind::Smtp => Vec::new(),
     };
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -8,10 +8,23 @@ use std::path::{Path, PathBuf};
 
 use super::{SimProcess, StageError, StageOptions};
 use crate::simulator::credentials::file;
-use crate::simulator::{Credentials, Kind};
+use crate::simulator::{Credentials, Kind, SmtpTls};
+
+/// Sender of the mails.
+const FROM: &str = "Araldo <no-reply@araldo.example>";
 
 pub(super) fn store_folder(folder: &Path) -> PathBuf {
     folder.join("store")
+}
+
+/// The secret shared with those who mint citizens' tokens.
+pub(super) fn citizen_key_file(folder: &Path) -> PathBuf {
+    folder.join("citizen.key")
+}
+
+/// The password of the relay's account.
+pub(super) fn password_file(folder: &Path) -> PathBuf {
+    folder.join("relay.password")
 }
 
 pub(super) fn render(
@@ -21,19 +34,32 @@ pub(super) fn render(
     simulators: &[SimProcess],
 ) -> Result<String, StageError> {
     let credentials = Credentials::load(credentials_folder)?;
-    let store = store_folder(&options.folder);
     let mut text = format!(
-        "[http]\nbind = {}\n\n[store]\nkind = \"embedded\"\npath = {}\n",
+        "[http]\nbind = {}\npublic_url = {}\n\n[citizen]\ndevelopment_key_file = {}\n\n\
+         [store]\nkind = \"embedded\"\npath = {}\n",
         quoted(&bind.to_string()),
-        quoted_path(&store)
+        quoted(&format!("http://{bind}")),
+        quoted_path(&citizen_key_file(&options.folder)),
+        quoted_path(&store_folder(&options.folder))
     );
     for simulator in simulators {
         text.push_str(&route(options, &credentials, credentials_folder, simulator));
+    }
+    if let Some(relay) = options.relay {
+        text.push_str(&section(
+            options,
+            "relay",
+            Kind::Smtp,
+            relay_rows(options, relay, SmtpTls::None),
+        ));
     }
     text.push('\n');
     text.push_str(&options.extra_config);
     Ok(text)
 }
+
+/// Key and value, the value as TOML.
+type Rows = Vec<(&'static str, String)>;
 
 fn route(
     options: &StageOptions,
@@ -41,35 +67,63 @@ fn route(
     folder: &Path,
     simulator: &SimProcess,
 ) -> String {
-    let name = match simulator.kind {
-        Kind::Apns => "apple",
-        Kind::Fcm => "google",
-    };
-    let mut rows = vec![
-        ("kind", quoted(simulator.kind.name())),
+    let mut rows: Rows = vec![
         ("endpoint", quoted(&simulator.endpoint)),
         ("connections", options.connections.to_string()),
     ];
-    if options.tls {
-        rows.push(("ca_file", quoted_path(&folder.join(file::CA))));
+    let ca_file = ("ca_file", quoted_path(&folder.join(file::CA)));
+    let name = match simulator.kind {
+        Kind::Apns => {
+            rows.extend([
+                ("key_file", quoted_path(&folder.join(file::APNS_KEY))),
+                ("key_id", quoted(&credentials.apns.key_id)),
+                ("team_id", quoted(&credentials.apns.team_id)),
+                ("topic", quoted(&credentials.apns.topic)),
+            ]);
+            "apple"
+        }
+        Kind::Fcm => {
+            rows.extend([
+                ("project_id", quoted(&credentials.service_account.project_id)),
+                ("service_account_file", quoted_path(&folder.join(file::SERVICE_ACCOUNT))),
+            ]);
+            "google"
+        }
+        Kind::Smtp => {
+            rows = relay_rows(options, simulator.address, options.smtp_tls());
+            "relay"
+        }
+    };
+    if options.tls && (simulator.kind != Kind::Smtp || options.smtp_tls() != SmtpTls::None) {
+        rows.push(ca_file);
     }
-    match simulator.kind {
-        Kind::Apns => rows.extend([
-            ("key_file", quoted_path(&folder.join(file::APNS_KEY))),
-            ("key_id", quoted(&credentials.apns.key_id)),
-            ("team_id", quoted(&credentials.apns.team_id)),
-            ("topic", quoted(&credentials.apns.topic)),
-        ]),
-        Kind::Fcm => rows.extend([
-            ("project_id", quoted(&credentials.service_account.project_id)),
-            ("service_account_file", quoted_path(&folder.join(file::SERVICE_ACCOUNT))),
-        ]),
+    section(options, name, simulator.kind, rows)
+}
+
+fn relay_rows(options: &StageOptions, relay: SocketAddr, tls: SmtpTls) -> Rows {
+    let tls = match tls {
+        SmtpTls::None => "none",
+        SmtpTls::Starttls => "starttls",
+        SmtpTls::Implicit => "implicit",
+    };
+    let mut rows = vec![
+        ("host", quoted(&relay.ip().to_string())),
+        ("port", relay.port().to_string()),
+        ("tls", quoted(tls)),
+        ("from", quoted(FROM)),
+        ("sessions", options.sessions.to_string()),
+    ];
+    if let (Some(account), None) = (&options.smtp.account, options.relay) {
+        rows.push(("username", quoted(&account.username)));
+        rows.push(("password_file", quoted_path(&password_file(&options.folder))));
     }
-    if let Some(retry) = options.retry_base_ms {
-        rows.push(("retry_base_ms", retry.to_string()));
-    }
-    let mut text = format!("\n[route.{name}]\n");
-    for (key, value) in rows {
+    rows
+}
+
+fn section(options: &StageOptions, name: &str, kind: Kind, rows: Rows) -> String {
+    let mut text = format!("\n[route.{name}]\nkind = {}\n", quoted(kind.name()));
+    let retry = options.retry_base_ms.map(|retry| ("retry_base_ms", retry.to_string()));
+    for (key, value) in rows.into_iter().chain(retry) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{key} = {value}");
     }

@@ -13,5 +13,8 @@ mod client;
 mod control;
 mod driver;
 mod fcm;
+mod live;
 mod process;
+mod smtp;
+mod smtp_client;
 mod stage;

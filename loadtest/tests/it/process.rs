@@ -29,8 +29,9 @@ async fn a_simulator_process_prints_one_line_and_ends_with_its_standard_input() 
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(told["kind"], "all");
     assert!(told["fcm"]["token_uri"].as_str().unwrap().ends_with("/token"));
-    for kind in ["apns", "fcm"] {
-        assert!(told[kind]["endpoint"].as_str().unwrap().starts_with("https://127.0.0.1:"));
+    for (kind, scheme) in [("apns", "https"), ("fcm", "https"), ("smtp", "smtp")] {
+        let start = format!("{scheme}://127.0.0.1:");
+        assert!(told[kind]["endpoint"].as_str().unwrap().starts_with(&start));
         let mut client = Client::new(told[kind]["control"].as_str().unwrap(), None).unwrap();
         assert_eq!(client.get("/books").await.unwrap()["kind"], kind);
         assert_eq!(client.get("/behaviour").await.unwrap()["latency_ms"], 5);
@@ -50,9 +51,9 @@ async fn a_simulator_process_prints_one_line_and_ends_with_its_standard_input() 
 fn a_wrong_specification_ends_with_its_place_and_reason() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("spec.json");
-    std::fs::write(&file, "{\"kind\":\"smtp\"}").unwrap();
+    std::fs::write(&file, "{\"kind\":\"fax\"}").unwrap();
     let output = Command::new(PROGRAM).arg("launch").arg(&file).output().unwrap();
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(text.contains("spec.json") && text.contains("smtp"), "{text}");
+    assert!(text.contains("spec.json") && text.contains("fax"), "{text}");
 }

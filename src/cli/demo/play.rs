@@ -6,16 +6,19 @@ use std::time::Duration;
 use araldo_loadtest::audit::audit;
 use araldo_loadtest::catalogue::catalogue;
 use araldo_loadtest::driver::{DriveReport, DriverOptions, Progress, drive};
-use araldo_loadtest::morning::Morning;
+use araldo_loadtest::live::LiveCrowd;
+use araldo_loadtest::morning::{Expected, Morning};
 use araldo_loadtest::population::{Mix, Population};
-use araldo_loadtest::simulator::{Behaviour, BooksReport, Failure as Refusal, Kind};
+use araldo_loadtest::simulator::{
+    Behaviour, BooksReport, Failure as Refusal, Kind, Record, SmtpBehaviour, SmtpFailure, SmtpStage,
+};
 use araldo_loadtest::stage::Stage;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Failure;
-use super::report::{Report, Timing};
+use super::report::{Found, Report, Timing};
 
 /// Connections of the senders.
 const CONNECTIONS: usize = 64;
@@ -23,6 +26,12 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How long the last retries may take.
 const REST: Duration = Duration::from_secs(600);
+
+/// Citizens who keep the app open.
+const LIVE: u64 = 200;
+/// How long their sessions may take to open, and the last event to come.
+const OPEN: Duration = Duration::from_secs(30);
+const SEEN: Duration = Duration::from_secs(30);
 
 /// What is played.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +44,7 @@ pub(super) struct Plan {
 impl Plan {
     /// What a provider does on an ordinary morning: a few overloads, answered
     /// with and without a wish for when to come back. First attempts only, so
-    /// that every push can arrive; and no device is gone, since what is planned
+    /// that every push and mail can arrive; and no device is gone, since what is planned
     /// for one depends on when that is heard, and the same seed plans the same.
     fn behaviour(self, provider: Kind) -> Behaviour {
         let refusal = |reason: &str, share, retry_after_seconds| Refusal {
@@ -51,8 +60,24 @@ impl Plan {
                 refusal("TooManyRequests", 0.001, Some(2)),
             ],
             Kind::Fcm => vec![refusal("INTERNAL", 0.002, None)],
+            Kind::Smtp => return self.relay(),
         };
         Behaviour { seed: self.seed, latency_ms: 2, jitter_ms: 8, failures, ..Behaviour::default() }
+    }
+
+    /// A relay that now and then puts a mail off.
+    fn relay(self) -> Behaviour {
+        let put_off = |at, reply: &str, share| SmtpFailure {
+            share,
+            first_attempts: Some(1),
+            ..SmtpFailure::always(at, reply)
+        };
+        let failures = vec![
+            put_off(SmtpStage::Rcpt, "450 4.2.1 Mailbox busy", 0.001),
+            put_off(SmtpStage::End, "451 4.3.0 Queue full, try again", 0.002),
+        ];
+        let smtp = SmtpBehaviour { failures, ..SmtpBehaviour::default() };
+        Behaviour { seed: self.seed, latency_ms: 1, jitter_ms: 2, smtp, ..Behaviour::default() }
     }
 }
 
@@ -65,22 +90,89 @@ pub(super) async fn play(stage: &Stage, plan: Plan) -> Result<Report, Failure> {
         simulator.set_behaviour(&plan.behaviour(simulator.kind)).await?;
     }
     let imported = import(stage, &population).await?;
+    let crowd = live(stage, &population).await?;
     let morning = Morning::new(plan.seed, population, jiff::Zoned::now().date());
     let driven = send(stage, plan, morning, keys).await?;
     let (at_rest, status) = rest(stage).await;
     let status = status.ok_or("the server does not answer")?;
-    let books = simulators(stage).await?;
-    let records = stage.records().await?;
-    let all_alive = Behaviour::default();
-    let expected = |index| {
-        let message = morning.message(index);
-        Some(morning.expected_pushes(&message, &all_alive))
-    };
-    let audit = audit(&driven.accepted, &records, expected, Some(&status));
-    let last_arrival = records.iter().map(|record| record.first_accept_us).max();
+    let calls = Calls::of(&morning, plan, &driven, &crowd);
+    let seen_all = crowd.wait_complete(SEEN).await;
+    let pushes = stage.records().await?;
+    let mails = stage.mail_records().await?;
+    let timing = Timing::new(&driven, imported, [&pushes, &mails].map(|r| last_arrival(r)));
     let usage = stage.server_usage().unwrap_or_default();
-    let timing = Timing::new(&driven, imported, last_arrival, usage);
-    Ok(Report::new(plan, at_rest, &driven, &status, &books, audit, timing))
+    Ok(Report::new(
+        plan,
+        &driven,
+        Found {
+            at_rest,
+            push: audit(&driven.accepted, &pushes, |index| calls.pushes(index), Some(&status)),
+            mail: audit(&driven.accepted, &mails, |index| calls.mails(index), Some(&status)),
+            live: crowd.report(),
+            seen_all,
+            simulators: simulators(stage).await?,
+            channels: stage.channels().await?,
+            status,
+        },
+        timing.with_usage(usage),
+    ))
+}
+
+/// The first citizens open the app and keep it open.
+async fn live(stage: &Stage, population: &Population) -> Result<LiveCrowd, Failure> {
+    let tokens = (0..population.size().min(LIVE))
+        .map(|index| stage.tokens().of(&population.citizen(index)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let crowd = LiveCrowd::start(stage.base_url(), tokens)?;
+    if crowd.wait_ready(OPEN).await {
+        return Ok(crowd);
+    }
+    let report = crowd.report();
+    Err(format!("{} of {} live sessions opened", report.ready, report.sessions).into())
+}
+
+/// What the plan calls for, message by message: two bytes each.
+struct Calls(Vec<(u8, u8)>);
+
+impl Calls {
+    /// Works out each message once, and tells the live citizens what they must see.
+    fn of(morning: &Morning, plan: Plan, driven: &DriveReport, crowd: &LiveCrowd) -> Self {
+        let all_alive = Behaviour::default();
+        let count = usize::try_from(plan.messages).unwrap_or_default();
+        let mut calls = vec![(0, 0); count];
+        for accepted in &driven.accepted {
+            let message = morning.message(accepted.index);
+            let pushes = morning.expected_pushes(&message, &all_alive);
+            let call = usize::try_from(accepted.index).ok().and_then(|place| calls.get_mut(place));
+            if let Some(call) = call {
+                let mails = morning.expected_mails(&message);
+                *call = (u8::try_from(pushes).unwrap_or(u8::MAX), u8::from(mails > 0));
+            }
+            if matches!(message.expected, Expected::Processed { .. })
+                && message.recipient < plan.citizens
+            {
+                let citizen = usize::try_from(message.recipient).unwrap_or(usize::MAX);
+                crowd.expect(citizen, [accepted.id]);
+            }
+        }
+        Self(calls)
+    }
+
+    fn get(&self, index: u64) -> Option<(u8, u8)> {
+        self.0.get(usize::try_from(index).ok()?).copied()
+    }
+
+    fn pushes(&self, index: u64) -> Option<u32> {
+        self.get(index).map(|call| u32::from(call.0))
+    }
+
+    fn mails(&self, index: u64) -> Option<u32> {
+        self.get(index).map(|call| u32::from(call.1))
+    }
+}
+
+fn last_arrival(records: &[Record]) -> Option<u64> {
+    records.iter().map(|record| record.first_accept_us).max()
 }
 
 async fn import(stage: &Stage, population: &Population) -> Result<f64, Failure> {

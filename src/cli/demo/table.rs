@@ -12,7 +12,7 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let Report { citizens, messages, seed, .. } = report;
     writeln!(out, "\nA morning: {messages} messages, {citizens} citizens, seed {seed}\n")?;
     messages_part(out, &report.books)?;
-    deliveries_part(out, &report.books)?;
+    deliveries_part(out, report)?;
     timing_part(out, report)?;
     proof_part(out, report)
 }
@@ -39,27 +39,45 @@ fn messages_part(out: &mut impl Write, books: &Value) -> io::Result<()> {
     Ok(())
 }
 
-fn deliveries_part(out: &mut impl Write, books: &Value) -> io::Result<()> {
-    writeln!(out, "Deliveries")?;
-    row(out, "planned", &count(books, "/deliveries/planned"))?;
-    row(out, "delivered, in the inbox", &count(books, "/delivered_by_channel/in_app"))?;
-    row(out, "delivered, push", &count(books, "/delivered_by_channel/push"))?;
-    row(out, "suppressed by preference", &count(books, "/deliveries/suppressed"))?;
-    row(out, "failed", &count(books, "/deliveries/failed"))?;
-    for name in ["expired", "pending"] {
-        row(out, name, &count(books, &format!("/deliveries/{name}")))?;
+fn deliveries_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    const COLUMNS: [&str; 5] = ["planned", "delivered", "failed", "suppressed", "repeated"];
+    write!(out, "{:<14}", "Deliveries")?;
+    for column in COLUMNS {
+        write!(out, " {column:>11}")?;
     }
-    row(out, "attempts repeated", &count(books, "/deliveries/retried"))
+    writeln!(out)?;
+    for totals in &report.channels {
+        let name = match totals.channel {
+            "in_app" => "inbox",
+            "email" => "e-mail",
+            other => other,
+        };
+        write!(out, "  {name:<12}")?;
+        let counts =
+            [totals.planned, totals.delivered, totals.failed, totals.suppressed, totals.retried];
+        for count in counts {
+            write!(out, " {count:>11}")?;
+        }
+        writeln!(out)?;
+    }
+    for name in ["expired", "cancelled", "pending"] {
+        row(out, name, &count(&report.books, &format!("/deliveries/{name}")))?;
+    }
+    Ok(())
 }
 
 fn timing_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let timing = &report.timing;
-    let latency = &report.proof.audit.latency;
+    let (push, mail) = (&report.proof.audit.latency, &report.proof.mail_audit.latency);
+    let ms = |value: f64| format!("{value:.1} ms");
     writeln!(out, "Speed")?;
     row(out, "accepted a second", &format!("{:.0}", timing.accepted_per_second))?;
     row(out, "pushed a second", &format!("{:.0}", timing.pushed_per_second))?;
-    row(out, "accepted to provider, p50", &format!("{:.1} ms", latency.p50_ms))?;
-    row(out, "accepted to provider, p99", &format!("{:.1} ms", latency.p99_ms))?;
+    row(out, "mailed a second", &format!("{:.0}", timing.mailed_per_second))?;
+    row(out, "accepted to push provider, p50", &ms(push.p50_ms))?;
+    row(out, "accepted to push provider, p99", &ms(push.p99_ms))?;
+    row(out, "accepted to relay, p50", &ms(mail.p50_ms))?;
+    row(out, "accepted to relay, p99", &ms(mail.p99_ms))?;
     row(out, "import", &format!("{:.1} s", timing.import_seconds))?;
     row(out, "araldo serve, peak memory", &format!("{:.0} MB", timing.server_peak_mb))?;
     row(out, "araldo serve, CPU time", &format!("{:.1} s", timing.server_cpu_seconds))
@@ -71,26 +89,35 @@ fn proof_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
     for simulator in &report.simulators {
         writeln!(
             out,
-            "  {} saw {} requests, refused {}, accepted {}: {} different pushes",
+            "  {} saw {} requests, refused {}, accepted {}: {} different {}",
             simulator.provider,
             simulator.requests,
             simulator.refused,
             simulator.accepted,
             simulator.unique_deliveries,
+            if simulator.provider == "smtp" { "mails" } else { "pushes" },
         )?;
     }
     for equation in &proof.equations {
         let mark = if equation.holds() { "ok " } else { "NO " };
         writeln!(out, "  {mark} {} ({} = {})", equation.says, equation.left, equation.right)?;
     }
-    let audit = &proof.audit;
+    for (what, audit) in [("pushes", &proof.audit), ("mails", &proof.mail_audit)] {
+        writeln!(
+            out,
+            "  {what}: lost {}, beyond the plan {}, duplicates {}, never asked for {}",
+            audit.lost, audit.excess, audit.duplicates, audit.phantoms
+        )?;
+    }
+    let live = &proof.live;
     writeln!(
         out,
-        "  lost {}, duplicates {}, never asked for {}, refused {}, given up {}",
-        audit.lost, audit.duplicates, audit.phantoms, proof.refused, proof.gave_up
+        "  {} live citizens: {} messages, missing {}, twice {}, not theirs {}",
+        live.sessions, live.events, live.missing, live.twice, live.unexpected
     )?;
+    writeln!(out, "  messages refused {}, given up {}", proof.refused, proof.gave_up)?;
     let verdict = if proof.balanced {
-        "Balanced: every message is accounted for, every push arrived."
+        "Balanced: every message is accounted for, every push and mail arrived, every live inbox is exact."
     } else {
         "NOT balanced."
     };

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::port::store::Upsert;
+use araldo_actors::port::store::Written;
 use axum::Json;
 use axum::extract::{Request, State};
 use serde::{Deserialize, Serialize};
@@ -182,7 +182,8 @@ impl Import {
         if !batch.is_empty() {
             let storing = app.write(app.engine().put_citizens(batch));
             let stored = storing.await.map_err(|problem| self.failed(problem))?;
-            let new = stored.iter().filter(|upsert| **upsert == Upsert::Inserted).count() as u64;
+            let new =
+                stored.iter().filter(|upsert| upsert.written == Written::Inserted).count() as u64;
             self.report.imported += new;
             self.report.updated += stored.len() as u64 - new + std::mem::take(&mut self.replaced);
         }

@@ -16,18 +16,16 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::http::body::{self, Object};
-use crate::http::validate::{Faults, must_be};
+use crate::http::validate::{Faults, is_email, keep_first, must_be};
 
 /// Most devices of a citizen.
-const MOST_DEVICES: usize = 20;
+pub const MOST_DEVICES: usize = 20;
 /// Most places of a citizen.
 const MOST_PLACES: usize = 20;
 /// Most services a citizen has a preference or an activation for.
 const MOST_PREFERENCES: usize = 1000;
 /// Longest token; Apple says its length varies, Google's are below 400.
-const LONGEST_TOKEN: usize = 4096;
-/// Longest address, RFC 5321 section 4.5.3.1.3 without the brackets.
-const LONGEST_EMAIL: usize = 254;
+pub const LONGEST_TOKEN: usize = 4096;
 
 /// A citizen as imported.
 #[derive(Deserialize, ToSchema)]
@@ -149,20 +147,18 @@ impl CitizenLine {
         let timezone = self.timezone.filter(|name| check_timezone(name, faults));
         let quiet_hours = self.quiet_hours.and_then(|hours| hours.0.check(faults));
         let devices = check_devices(self.devices.unwrap_or_default(), now, faults);
-        let preferences = by_service("preferences", self.preferences, faults, |given| {
-            ServicePreference { inbox: given.inbox, email: given.email, push: given.push }
-        });
+        let preferences =
+            by_service("preferences", self.preferences, faults, |given| ServicePreference {
+                inbox: given.inbox,
+                email: given.email,
+                push: given.push,
+                ..ServicePreference::ALL
+            });
         let activations = by_service("activations", self.activations, faults, |status| {
             Activation { status, at: now }
         });
         let mut languages = self.languages.unwrap_or_default();
-        let mut seen = Vec::new();
-        languages.retain(|language| {
-            !seen.contains(language) && {
-                seen.push(*language);
-                true
-            }
-        });
+        keep_first(&mut languages);
         let fresh = Citizen::new(code?);
         Some(Citizen {
             email,
@@ -190,14 +186,8 @@ impl CitizenLine {
     }
 }
 
-/// The parts of an address that matter here; whether it exists only a mail
-/// can tell.
 fn check_email(email: &str, faults: &mut Faults) -> bool {
-    let fits = email.len() <= LONGEST_EMAIL
-        && !email.chars().any(|c| c.is_whitespace() || c.is_control())
-        && email.rsplit_once('@').is_some_and(|(local, domain)| {
-            (1..=64).contains(&local.len()) && !local.contains('@') && !domain.is_empty()
-        });
+    let fits = is_email(email);
     if !fits {
         faults.add("email", "must be an e-mail address of at most 254 bytes");
     }
@@ -277,7 +267,7 @@ fn check_devices(given: Vec<Object<DeviceIn>>, now: Millis, faults: &mut Faults)
         } else if devices.iter().any(|known| known.platform == platform && known.token == token) {
             faults.add(format!("devices[{index}]"), "is given twice");
         } else {
-            devices.push(Device { platform, token, registered_at: now });
+            devices.push(Device { platform, token, registered_at: now, installation: None });
         }
     }
     devices

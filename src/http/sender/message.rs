@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::MessageId;
+use araldo_actors::domain::message::{FeatureLevel, Message};
 use araldo_actors::domain::service::Service;
 use araldo_actors::engine::{Submission, SubmitError};
+use araldo_actors::policy::routing;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -198,5 +200,32 @@ pub async fn read(
     if message.service != service.id {
         return Err(Problem::forbidden("another service sent this message"));
     }
-    Ok(Json(MessageResponse::new(message, &state, &service)))
+    let read_status = read_status(&app, &service, &message).await?;
+    Ok(Json(MessageResponse::new(message, &state, Some(&service), read_status)))
+}
+
+/// IO's `read_status`: for ADVANCED messages, to who may read it; what the
+/// citizen does not tell this service is UNAVAILABLE.
+async fn read_status(
+    app: &App,
+    service: &Service,
+    message: &Message,
+) -> Result<Option<&'static str>, Problem> {
+    let is_advanced = message.feature_level == FeatureLevel::Advanced;
+    if !is_advanced || !service.has_group(permission::READ_ADVANCED) {
+        return Ok(None);
+    }
+    let citizen = app.read(app.engine().citizen(message.fiscal_code)).await?;
+    let tells = citizen.is_some_and(|citizen| {
+        routing::preference(&citizen, service, app.engine().now()).read_status
+    });
+    let item = match tells {
+        true => app.read(app.engine().inbox_item(message.fiscal_code, message.id)).await?,
+        false => None,
+    };
+    Ok(Some(match item.map(|item| item.entry.marks.read) {
+        Some(true) => "READ",
+        Some(false) => "UNREAD",
+        None => "UNAVAILABLE",
+    }))
 }

@@ -13,7 +13,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::content::Payee;
-use super::permission::READ_ADVANCED;
 use crate::http::key::hex;
 use crate::http::validate::iso;
 
@@ -32,7 +31,8 @@ pub struct MessageResponse {
     /// With FAILED: EXPIRED, RECALLED or QUARANTINED.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_detail: Option<&'static str>,
-    /// For ADVANCED messages and who may read it: UNAVAILABLE.
+    /// For ADVANCED messages and who may read it: READ, UNREAD, or
+    /// UNAVAILABLE where the citizen does not tell.
     #[serde(skip_serializing_if = "Option::is_none")]
     read_status: Option<&'static str>,
     /// Last change of the message or of one of its deliveries.
@@ -57,7 +57,7 @@ struct MessageOut {
 /// Content as it was accepted.
 #[derive(Serialize, ToSchema)]
 #[schema(as = NewMessageContent)]
-struct ContentOut {
+pub struct ContentOut {
     subject: String,
     markdown: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,9 +121,13 @@ struct DeliveryOut {
 
 impl MessageResponse {
     /// Shows `message`, which `service` sent, in its `state`.
-    pub fn new(message: Message, state: &MessageState, service: &Service) -> Self {
+    pub fn new(
+        message: Message,
+        state: &MessageState,
+        service: Option<&Service>,
+        read_status: Option<&'static str>,
+    ) -> Self {
         let (status, rejection_reason, status_detail) = status(&state.status);
-        let advanced = message.feature_level == FeatureLevel::Advanced;
         let delivery = |record: &DeliveryRecord| DeliveryOut::new(&message, record);
         Self {
             notification: Notification {
@@ -133,8 +137,7 @@ impl MessageResponse {
             status,
             rejection_reason,
             status_detail,
-            // Citizens' reading is not recorded.
-            read_status: (advanced && service.has_group(READ_ADVANCED)).then_some("UNAVAILABLE"),
+            read_status,
             updated_at: iso(state.updated_at),
             delivery: state.deliveries.iter().map(delivery).collect(),
             message: MessageOut::new(message, service),
@@ -143,13 +146,13 @@ impl MessageResponse {
 }
 
 impl MessageOut {
-    fn new(message: Message, service: &Service) -> Self {
+    fn new(message: Message, service: Option<&Service>) -> Self {
         Self {
             id: message.id.to_string(),
             fiscal_code: message.fiscal_code.to_string(),
             time_to_live: message.time_to_live,
             created_at: iso(message.accepted_at),
-            content: ContentOut::new(message.content, service),
+            content: ContentOut::of(message.content, service),
             sender_service_id: message.service.to_string(),
             feature_level_type: match message.feature_level {
                 FeatureLevel::Standard => "STANDARD",
@@ -160,7 +163,8 @@ impl MessageOut {
 }
 
 impl ContentOut {
-    fn new(content: Content, service: &Service) -> Self {
+    /// Shows `content` of a message that `service` sent.
+    pub fn of(content: Content, service: Option<&Service>) -> Self {
         let payment_data = content.payment.map(|payment| PaymentOut {
             amount: payment.amount,
             notice_number: payment.notice_number,
@@ -168,8 +172,9 @@ impl ContentOut {
             payee: Payee {
                 fiscal_code: payment
                     .payee
-                    .unwrap_or_else(|| service.organization.id.clone())
-                    .to_string(),
+                    .or_else(|| service.map(|service| service.organization.id.clone()))
+                    .map(|payee| payee.to_string())
+                    .unwrap_or_default(),
             },
         });
         let extra = content.extra.and_then(|extra| serde_json::from_str(&extra).ok());

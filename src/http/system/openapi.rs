@@ -26,6 +26,11 @@ use crate::http::app::App;
     ),
     tags(
         (name = "sender", description = "Public bodies send messages to citizens"),
+        (name = "citizen", description = "Citizens read, choose and decide: IO's contract, and more \
+            under /api/citizen/v1. IO's older citizen paths under /api/v1 are not served, which \
+            is the senders' side; nor are third-party messages, payment information, SEND \
+            activation and Lollipop signatures"),
+        (name = "links", description = "Pages that links in mails lead to"),
         (name = "operator", description = "Organisations, services, keys, citizens, status"),
         (name = "system", description = "Health and metrics"),
     ),
@@ -43,6 +48,8 @@ impl Modify for Keys {
             .add_security_scheme("SubscriptionKey", SecurityScheme::ApiKey(ApiKey::Header(header)));
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme("OperatorKey", SecurityScheme::Http(bearer));
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        components.add_security_scheme("CitizenToken", SecurityScheme::Http(token));
     }
 }
 

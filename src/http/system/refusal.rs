@@ -20,18 +20,25 @@ pub fn describe(description: &mut OpenApi) {
 
 fn add(operation: &mut Operation, writes: bool) {
     let keyed = operation.security.is_some();
-    let sender = operation.tags.iter().flatten().any(|tag| tag == "sender");
+    let is = |name| operation.tags.iter().flatten().any(|tag| tag == name);
+    let (sender, citizen, link) = (is("sender"), is("citizen"), is("links"));
     let body = operation.request_body.is_some();
     let asked = body || operation.parameters.as_ref().is_some_and(|given| !given.is_empty());
     for (occurs, status, words) in [
         (asked, "400", "Not as this description asks; `errors` names the fields"),
+        (citizen, "401", "No token, or one that is not valid, over or revoked"),
+        (citizen, "429", "This citizen calls too often; see Retry-After"),
         (keyed, "401", "No key, or an unknown one"),
-        (keyed, "403", "The key may not do this"),
+        (keyed && !citizen, "403", "The key may not do this"),
         (body, "408", "The body took too long to arrive"),
         (body, "413", "The body is too long"),
         (true, "500", "A defect of the server; the request may be repeated"),
         // What an operator lists is in memory; everything else asks the store.
-        (writes || sender, "503", "The store does not answer; see `type` and Retry-After"),
+        (
+            writes || sender || citizen || link,
+            "503",
+            "The store does not answer; see `type` and Retry-After",
+        ),
     ] {
         if occurs {
             let refusals = &mut operation.responses.responses;

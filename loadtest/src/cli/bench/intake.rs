@@ -1,14 +1,14 @@
 //! `araldo-loadtest bench intake`: rounds, their median and spread, as a table and as JSON.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use araldo_loadtest::stage::{SimLauncher, StageOptions};
 use clap::Args;
 use serde::Serialize;
 
 use super::super::Failure;
+use super::folder::Rounds;
 use super::machine::Machine;
 use super::round::{Load, Round, run as run_round};
 use super::spread::Spread;
@@ -90,28 +90,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn all_rounds(arguments: &Arguments) -> Result<Vec<Round>, Failure> {
-    let temporary = match &arguments.folder {
-        Some(_) => None,
-        None => Some(tempfile::tempdir()?),
-    };
-    let base = match (&arguments.folder, &temporary) {
-        (Some(folder), _) => folder.as_path(),
-        (None, Some(temporary)) => temporary.path(),
-        (None, None) => Path::new("."),
-    };
+    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo)?;
     let mut rounds = Vec::new();
     for number in 1..=arguments.rounds {
-        let folder = base.join(format!("round-{number}"));
-        if folder.join("store").exists() {
-            return Err(format!(
-                "{}: holds a store of an earlier run; remove it first",
-                folder.display()
-            )
-            .into());
-        }
-        let sim =
-            SimLauncher { program: std::env::current_exe()?, args: vec!["launch".to_owned()] };
-        let mut options = StageOptions::new(arguments.araldo.clone(), sim, folder.clone());
+        let round = format!("round-{number}");
+        let mut options = folders.stage(&round)?;
         options.tls = !arguments.cleartext;
         let load = Load {
             messages: arguments.messages,
@@ -121,9 +104,7 @@ async fn all_rounds(arguments: &Arguments) -> Result<Vec<Round>, Failure> {
         };
         let name = format!("round {number}/{}", arguments.rounds);
         rounds.push(run_round(options, load, &name).await?);
-        if temporary.is_some() {
-            std::fs::remove_dir_all(&folder)?;
-        }
+        folders.done(&round)?;
     }
     Ok(rounds)
 }

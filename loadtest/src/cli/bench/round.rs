@@ -1,21 +1,15 @@
 //! One round of `bench intake`: a fresh store, every citizen with one device, every message to a simulator.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_loadtest::audit::{AuditReport, Latency, audit};
-use araldo_loadtest::driver::{DriverOptions, Outgoing, Progress, Source, drive};
 use araldo_loadtest::population::{Mix, Population};
-use araldo_loadtest::stage::{Stage, StageOptions, Usage};
-use bytes::Bytes;
-use hyper::header::HeaderValue;
-use indicatif::{ProgressBar, ProgressStyle};
+use araldo_loadtest::stage::{Stage, StageOptions};
 use serde::Serialize;
 
 use super::super::Failure;
+use super::kit::{Traffic, as_f64, bar, import, megabytes, send, simulators_cpu, source};
 
-/// Bytes of a request body.
-const BODY_BYTES: usize = 1_024;
 /// A round that does not come to rest in this time is reported as it stands.
 const REST_LIMIT: Duration = Duration::from_secs(300);
 
@@ -77,7 +71,8 @@ async fn measure(stage: &Stage, load: Load, name: &str) -> Result<Round, Failure
     let import_per_second = import(stage, &population, name).await?;
     let before = stage.server_usage().unwrap_or_default();
     let simulators_before = simulators_cpu(stage);
-    let report = load_it(stage, load, source(&population, key), name).await?;
+    let traffic = Traffic { messages: load.messages, connections: load.connections };
+    let report = send(stage, traffic, source(&population, key), name).await?;
     let resting = bar(name, "deliveries", load.messages);
     let (at_rest, status) = stage
         .wait_at_rest(REST_LIMIT, |status| {
@@ -112,113 +107,4 @@ async fn measure(stage: &Stage, load: Load, name: &str) -> Result<Round, Failure
         at_rest,
         audit,
     })
-}
-
-async fn import(stage: &Stage, population: &Population, name: &str) -> Result<f64, Failure> {
-    let bar = bar(name, "citizens", population.size());
-    let start = tokio::time::Instant::now();
-    let report = stage.import(population, |progress| bar.set_position(progress.done)).await?;
-    bar.finish_and_clear();
-    if report.refused > 0 || report.imported != population.size() {
-        return Err(format!(
-            "the import took {} of {} citizens; {}",
-            report.imported,
-            population.size(),
-            report.reasons.join("; ")
-        )
-        .into());
-    }
-    Ok(as_f64(population.size()) / start.elapsed().as_secs_f64().max(1e-6))
-}
-
-async fn load_it(
-    stage: &Stage,
-    load: Load,
-    source: Source,
-    name: &str,
-) -> Result<araldo_loadtest::driver::DriveReport, Failure> {
-    let bar = bar(name, "messages", load.messages);
-    let shown = bar.clone();
-    let options = DriverOptions {
-        base: stage.base_url().to_owned(),
-        connections: load.connections,
-        range: 0..load.messages,
-        patience: Duration::from_secs(60),
-        on_progress: Some(Arc::new(move |progress: Progress| shown.set_position(progress.settled))),
-    };
-    let report = drive(options, source).await?;
-    bar.finish_and_clear();
-    Ok(report)
-}
-
-/// Requests of [`BODY_BYTES`] bytes, recipients in turn. Codici fiscali are worked out beforehand: 16 bytes each.
-fn source(population: &Population, key: HeaderValue) -> Source {
-    let codes: Vec<String> =
-        (0..population.size()).map(|index| population.citizen(index).fiscal_code).collect();
-    let (head, tail) = frame();
-    let seed = population.size();
-    Arc::new(move |index| {
-        let position = usize::try_from(index % codes.len() as u64).unwrap_or(0);
-        let mut body = String::with_capacity(BODY_BYTES);
-        body.push_str(&head);
-        body.push_str(&codes[position]);
-        body.push_str(&tail);
-        Outgoing {
-            path: "/api/v1/messages",
-            key: key.clone(),
-            idempotency_key: HeaderValue::from_str(&format!("bench-{seed}-{index}")).ok(),
-            body: Bytes::from(body),
-        }
-    })
-}
-
-/// What stands before and after the codice fiscale in a body.
-fn frame() -> (String, String) {
-    let head = "{\"fiscal_code\":\"".to_owned();
-    let opening = "\",\"content\":{\"subject\":\"Avviso di scadenza\",\"markdown\":\"";
-    let closing = "\"}}";
-    let fill = BODY_BYTES - head.len() - 16 - opening.len() - closing.len();
-    let text =
-        "La rata in scadenza si paga da questo messaggio, in pochi tocchi. ".repeat(fill / 60 + 1);
-    let tail = format!("{opening}{}{closing}", &text[..fill]);
-    (head, tail)
-}
-
-fn simulators_cpu(stage: &Stage) -> f64 {
-    let usages = stage.simulators().iter().filter_map(|simulator| simulator.usage());
-    usages.map(|usage: Usage| usage.cpu_seconds).sum()
-}
-
-fn bar(name: &str, what: &'static str, length: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template(
-        "{prefix} {bar:40} {human_pos}/{human_len} {msg} {per_sec} {eta}",
-    )
-    .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style).with_prefix(name.to_owned()).with_message(what)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run")]
-fn as_f64(count: u64) -> f64 {
-    count as f64
-}
-
-fn megabytes(bytes: u64) -> f64 {
-    as_f64(bytes) / 1_048_576.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_is_one_kilobyte_of_the_contract() {
-        let population = Population::new(1, 10, Mix::OneDevice);
-        let source = source(&population, HeaderValue::from_static("key"));
-        let outgoing = source(13);
-        assert_eq!(outgoing.body.len(), BODY_BYTES);
-        let body: serde_json::Value = serde_json::from_slice(&outgoing.body).unwrap();
-        assert_eq!(body["fiscal_code"], population.citizen(3).fiscal_code);
-        assert!(body["content"]["markdown"].as_str().unwrap().len() > 80);
-        assert_ne!(source(1).idempotency_key, source(2).idempotency_key);
-    }
 }

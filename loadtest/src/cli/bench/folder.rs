@@ -1,0 +1,48 @@
+//! Where the rounds of a bench live: a folder that is kept, or a temporary one that goes.
+
+use std::path::{Path, PathBuf};
+
+use araldo_loadtest::stage::{SimLauncher, StageOptions};
+use tempfile::TempDir;
+
+use super::super::Failure;
+
+pub(super) struct Rounds {
+    base: PathBuf,
+    araldo: PathBuf,
+    temporary: Option<TempDir>,
+}
+
+impl Rounds {
+    pub(super) fn new(folder: Option<&Path>, araldo: &Path) -> Result<Self, Failure> {
+        let temporary = if folder.is_none() { Some(tempfile::tempdir()?) } else { None };
+        let base = match (folder, &temporary) {
+            (Some(folder), _) => folder.to_owned(),
+            (None, Some(temporary)) => temporary.path().to_owned(),
+            (None, None) => PathBuf::from("."),
+        };
+        Ok(Self { base, araldo: araldo.to_owned(), temporary })
+    }
+
+    /// The stage of a round, in an empty folder of its own.
+    pub(super) fn stage(&self, name: &str) -> Result<StageOptions, Failure> {
+        let folder = self.base.join(name);
+        if folder.join("store").exists() {
+            let folder = folder.display();
+            return Err(
+                format!("{folder}: holds a store of an earlier run; remove it first").into()
+            );
+        }
+        let program = std::env::current_exe()?;
+        let sim = SimLauncher { program, args: vec!["launch".to_owned()] };
+        Ok(StageOptions::new(self.araldo.clone(), sim, folder))
+    }
+
+    /// Removes what a round left, unless it is to be kept.
+    pub(super) fn done(&self, name: &str) -> Result<(), Failure> {
+        if self.temporary.is_some() {
+            std::fs::remove_dir_all(self.base.join(name))?;
+        }
+        Ok(())
+    }
+}
