@@ -7,24 +7,41 @@
 //!
 //! What the port leaves open is decided once, here, for all of them:
 //!
-//! - A citizen's first version is 0; each write raises it by one.
+//! - What [`put_citizens`](araldo_actors::port::store::Store::put_citizens)
+//!   keeps of a stored record is decided by [`renew`]. A new record has version
+//!   0 and begins to count its revisions at a place no other record of the
+//!   partition ever had ([`first_revision`]): whoever read a record that was
+//!   erased cannot replace one that was made since.
 //! - A message whose id is already in its partition's journal was accepted
 //!   before, claim or not: it is answered `Replayed` and nothing is written.
 //! - With a claim the id is [`claimed_id`]: a second node that receives the
 //!   same request derives the same random part.
 //! - An effect that names a message or citizen the partition does not hold
-//!   changes nothing.
+//!   changes nothing, but for one: a message processed for a citizen who is not
+//!   (or no longer) known is rejected, or it would wait for ever.
+//! - A device dropped and an address refused raise the revision of a record,
+//!   not its version: the citizen's profile is as its owner left it.
 //! - A message set aside after it was processed stays processed (the books
 //!   count each message once); only its pending deliveries are cancelled.
 //! - A deferral to the very instant already recorded is a repetition: it
 //!   changes nothing and does not count as a retry.
 //! - A service whose organisation was never written brings it along; an
 //!   organisation already there keeps its name.
-//! - Publication sequences start at 1, so that 0 can mean "before all".
+//! - The events of a partition (publications, changes of marks) are counted
+//!   from 1, so that 0 can mean "before all".
+//! - The index of requests to be deleted holds those that are pending.
+//! - Erasing leaves messages whose turn is not taken. It is refused, with
+//!   nothing removed, while the journal still holds a message it would remove:
+//!   the journal stays whole, and the caller tries again with a checkpoint
+//!   beyond. Where nothing is held of a citizen nothing is recorded either, so
+//!   that an erasure can be repeated. A message that is erased stays in the
+//!   books. What remains are the idempotency claims (hashes, and the id of a
+//!   message that is gone; forgotten after a day) and the record.
 
+use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::id::MessageId;
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::IdempotencyClaim;
+use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
 pub mod embedded;
 pub mod memory;
@@ -35,4 +52,57 @@ pub mod memory;
 pub fn claimed_id(at: Millis, claim: &IdempotencyClaim) -> MessageId {
     let bits = claim.scope[..10].iter().fold(0_u128, |sum, &byte| sum << 8 | u128::from(byte));
     MessageId::new(at, bits)
+}
+
+/// The first revision of the record that gets `ordinal` in its partition.
+/// Ordinals are never reused, so neither are revisions.
+#[must_use]
+pub fn first_revision(ordinal: u32) -> u64 {
+    (u64::from(ordinal) << 32) + 1
+}
+
+/// Makes `given` the successor of `stored` under an import: the next version
+/// and revision; a device already registered keeps its time of registration
+/// and its installation; what only the citizen can set stays. Another mode
+/// ends the preferences stored until then, as when the citizen changes it.
+pub fn renew(stored: &Citizen, given: &mut Citizen) {
+    given.version = stored.version.saturating_add(1);
+    given.revision = stored.revision.saturating_add(1);
+    for device in &mut given.devices {
+        let known = stored
+            .devices
+            .iter()
+            .find(|known| known.platform == device.platform && known.token == device.token);
+        if let Some(known) = known {
+            device.registered_at = known.registered_at;
+            device.installation.clone_from(&known.installation);
+        }
+    }
+    given.settings_version = stored.settings_version;
+    if given.mode == stored.mode {
+        for (service, preference) in &mut given.preferences {
+            if let Some(known) = stored.preferences.get(service) {
+                preference.read_status = known.read_status;
+            }
+        }
+    } else {
+        given.settings_version = stored.settings_version.saturating_add(1);
+    }
+    given.accepted_tos_version = stored.accepted_tos_version;
+    given.reminders = stored.reminders;
+    given.last_app_version.clone_from(&stored.last_app_version);
+    given.sessions_revoked_at = stored.sessions_revoked_at;
+    given.data_requests.clone_from(&stored.data_requests);
+}
+
+/// Why an erasure has to wait.
+fn still_in_journal() -> StoreError {
+    StoreError::Unavailable(
+        "a message of the citizen is still in the journal, beyond the checkpoint".to_owned(),
+    )
+}
+
+/// Why an erasure is refused: its rows are elsewhere.
+fn of_another_partition() -> StoreError {
+    StoreError::Unavailable("the citizen is of another partition".to_owned())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod citizen;
 pub(crate) mod connection;
+pub(crate) mod hub;
 pub(crate) mod partition;
 pub(crate) mod route;
 pub(crate) mod sweeper;

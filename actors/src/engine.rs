@@ -18,8 +18,10 @@ use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkC
 use crate::domain::message::{Content, FeatureLevel, Message};
 use crate::domain::service::{ApiKey, Organization, Service};
 use crate::domain::time::Millis;
+use crate::erasure::Eraser;
 use crate::live::{LiveRefused, LiveSession};
-use crate::message::partition::{PartitionHandle, PartitionMessage};
+use crate::message::hub::{self, HubHandle, HubMessage};
+use crate::message::partition::{self, PartitionHandle, PartitionMessage};
 use crate::policy::admission::{Admission, Permit};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
@@ -96,6 +98,8 @@ pub(crate) struct Inner {
     pub(crate) board: Arc<Board>,
     pub(crate) admission: Admission,
     pub(crate) partitions: Arc<[PartitionHandle]>,
+    pub(crate) hubs: Arc<[HubHandle]>,
+    pub(crate) eraser: Eraser,
     /// Held over a write of the registry, so that store and directory see
     /// concurrent writes in the same order.
     pub(crate) registering: Mutex<()>,
@@ -147,8 +151,12 @@ impl Engine {
     }
 
     fn partition_of(&self, citizen: &FiscalCode) -> &PartitionHandle {
+        partition::home(&self.0.partitions, citizen)
+    }
+
+    fn hub_of(&self, citizen: &FiscalCode) -> &HubHandle {
         let count = u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX);
-        &self.0.partitions[usize::from(PartitionId::of(citizen, count).0)]
+        hub::of(&self.0.hubs, PartitionId::of(citizen, count))
     }
 
     /// A message with its state, if `recipient` has it.
@@ -211,7 +219,11 @@ impl Engine {
         message: MessageId,
         change: MarkChange,
     ) -> Result<Option<InboxEntry>, StoreError> {
-        self.0.store.mark(citizen, message, change).await
+        let entry = self.0.store.mark(citizen, message, change).await?;
+        if entry.is_some() {
+            self.hub_of(&citizen).ring(std::iter::once(&citizen));
+        }
+        Ok(entry)
     }
 
     /// Messages addressed to a fiscal code, in the order of their ids.
@@ -228,12 +240,17 @@ impl Engine {
     }
 
     /// Opens a live session on a citizen's inbox. When this returns, every
-    /// later change wakes it. Activates no citizen.
+    /// later change wakes it: so open it first, then read the inbox, and look
+    /// at the citizen's record (revoked sessions) after this, too. Activates
+    /// no citizen.
     ///
     /// # Errors
     /// [`LiveRefused`].
-    pub async fn live(&self, _citizen: FiscalCode) -> Result<LiveSession, LiveRefused> {
-        Err(LiveRefused::Unavailable)
+    pub async fn live(&self, citizen: FiscalCode) -> Result<LiveSession, LiveRefused> {
+        let (reply, entered) = oneshot::channel();
+        self.hub_of(&citizen).address.cast(HubMessage::Enter { citizen, reply });
+        // No answer: no hub lives, or it fell over this.
+        entered.await.unwrap_or(Err(LiveRefused::Unavailable))
     }
 
     /// Who validated an address.
@@ -285,22 +302,30 @@ impl Engine {
         code: FiscalCode,
     ) -> Result<Citizen, ChangeError<UnknownCitizen>> {
         let now = self.now();
-        self.change_citizen(code, |citizen| {
+        let revoke = |citizen: Option<Citizen>| {
             let mut citizen = citizen.ok_or(UnknownCitizen)?;
             citizen.devices.clear();
             citizen.sessions_revoked_at = now;
             Ok(citizen)
-        })
-        .await
+        };
+        let citizen = self.change_citizen(code, revoke).await?;
+        let (done, closed) = oneshot::channel();
+        self.hub_of(&code).address.cast(HubMessage::Revoke { citizen: code, done: Some(done) });
+        // No answer: the hub has fallen, and its sessions with it.
+        let _ = closed.await;
+        Ok(citizen)
     }
 
-    /// Removes every row of a citizen, once what is in flight has ended.
-    /// Returns the number of messages removed.
+    /// Removes every row of a citizen, once what is in flight has ended, and
+    /// closes their live sessions. From the call on nothing starts that was
+    /// waiting; it answers when the provider has answered what had started,
+    /// so it may take as long as one attempt. Goes on if the caller gives up.
+    /// Returns the number of messages removed; 0 when there is no such citizen.
     ///
     /// # Errors
-    /// As [`Store::erase`].
-    pub async fn erase(&self, _citizen: FiscalCode, _subject: [u8; 32]) -> Result<u64, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+    /// As [`Store::erase`]; `Unavailable` when too many wait to be erased.
+    pub async fn erase(&self, citizen: FiscalCode) -> Result<u64, StoreError> {
+        self.0.eraser.erase(citizen, false).await
     }
 
     /// Citizens whose request to be deleted is due now.

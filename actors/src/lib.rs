@@ -16,6 +16,7 @@ pub mod board;
 pub mod directory;
 pub mod domain;
 pub mod engine;
+pub mod erasure;
 pub mod live;
 pub mod metric;
 pub mod pipeline;

@@ -6,16 +6,28 @@
 
 use tokio::sync::watch;
 
+/// Limits of the live sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveLimits {
+    /// Sessions at one time; each holds a connection of its reader.
+    pub max_sessions: usize,
+    /// Sessions of one citizen: one a device, and some that the network has
+    /// lost and nobody has noticed yet.
+    pub max_sessions_per_citizen: usize,
+}
+
 /// One session, held by whoever reads. Dropping it ends it.
 pub struct LiveSession {
-    pub(crate) woken: watch::Receiver<u64>,
+    pub(crate) woken: watch::Receiver<()>,
 }
 
 impl LiveSession {
     /// Waits until the inbox may have changed since the last call; false when
-    /// the session is over: revoked, or the hub was restarted.
+    /// the session is over: revoked, or the hub was restarted. Can be dropped
+    /// while it waits without missing anything.
     pub async fn changed(&mut self) -> bool {
-        self.woken.changed().await.is_ok()
+        // A change not yet looked at is answered before the end: ask again.
+        self.woken.changed().await.is_ok() && self.woken.has_changed().is_ok()
     }
 }
 

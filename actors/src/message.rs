@@ -2,6 +2,7 @@
 
 pub mod citizen;
 pub mod connection;
+pub mod hub;
 pub mod partition;
 pub mod route;
 pub mod ticket;

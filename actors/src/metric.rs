@@ -3,10 +3,12 @@
 //! Labels come from fixed lists (route names from the configuration); none
 //! ever names a person, a token or a message.
 
-use metrics::{Counter, Histogram, Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{Counter, Gauge, Histogram, Unit};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 
 use crate::domain::answer::Answer;
 use crate::domain::id::RouteId;
+use crate::live::{LiveRefused, LiveSession};
 
 /// Attempts answered, by route and kind of answer.
 pub const ATTEMPTS: &str = "araldo_attempts_total";
@@ -22,6 +24,16 @@ pub const PANICS: &str = "araldo_citizen_panics_total";
 pub const RESTARTS: &str = "araldo_actor_restarts_total";
 /// Effects per committed step of a partition.
 pub const STEP_EFFECTS: &str = "araldo_step_effects";
+/// Live sessions now open.
+pub const LIVE_SESSIONS: &str = "araldo_live_sessions";
+/// Live sessions opened.
+pub const LIVE_OPENED: &str = "araldo_live_sessions_opened_total";
+/// Live sessions not opened, by reason.
+pub const LIVE_REFUSED: &str = "araldo_live_sessions_refused_total";
+/// Live sessions woken.
+pub const LIVE_WOKEN: &str = "araldo_live_sessions_woken_total";
+/// Citizens erased.
+pub const ERASURES: &str = "araldo_erasures_total";
 
 /// Tells the recorder what each metric means.
 pub fn describe() {
@@ -36,6 +48,11 @@ pub fn describe() {
     describe_counter!(PANICS, "Turns of a citizen that panicked");
     describe_counter!(RESTARTS, "Restarts of supervised actors");
     describe_histogram!(STEP_EFFECTS, Unit::Count, "Changes per committed step of a partition");
+    describe_gauge!(LIVE_SESSIONS, "Live sessions open on this node");
+    describe_counter!(LIVE_OPENED, "Live sessions opened");
+    describe_counter!(LIVE_REFUSED, "Live sessions not opened, by reason");
+    describe_counter!(LIVE_WOKEN, "Live sessions woken because an inbox changed");
+    describe_counter!(ERASURES, "Citizens whose rows were all removed");
 }
 
 /// Handles of one route's metrics, looked up once: the macros hash and lock
@@ -86,6 +103,7 @@ pub(crate) struct PartitionMetrics {
     pub(crate) activations: Counter,
     pub(crate) panics: Counter,
     pub(crate) step_effects: Histogram,
+    pub(crate) erasures: Counter,
 }
 
 impl PartitionMetrics {
@@ -94,7 +112,47 @@ impl PartitionMetrics {
             activations: counter!(ACTIVATIONS),
             panics: counter!(PANICS),
             step_effects: histogram!(STEP_EFFECTS),
+            erasures: counter!(ERASURES),
         }
+    }
+}
+
+/// Handles of the live sessions' metrics.
+#[derive(Clone)]
+pub(crate) struct LiveMetrics {
+    sessions: Gauge,
+    opened: Counter,
+    woken: Counter,
+}
+
+impl LiveMetrics {
+    pub(crate) fn new() -> Self {
+        Self {
+            sessions: gauge!(LIVE_SESSIONS),
+            opened: counter!(LIVE_OPENED),
+            woken: counter!(LIVE_WOKEN),
+        }
+    }
+
+    /// Shows how many sessions are open.
+    pub(crate) fn open(&self, sessions: usize) {
+        self.sessions.set(sessions as f64);
+    }
+
+    /// Counts sessions woken.
+    pub(crate) fn woken(&self, sessions: usize) {
+        self.woken.increment(sessions as u64);
+    }
+
+    /// Counts a session opened or refused.
+    pub(crate) fn entered(&self, entered: &Result<LiveSession, LiveRefused>) {
+        let reason = match entered {
+            Ok(_) => return self.opened.increment(1),
+            Err(LiveRefused::TooManyOfCitizen) => "too_many_of_citizen",
+            Err(LiveRefused::TooMany) => "too_many",
+            Err(LiveRefused::Unavailable) => "unavailable",
+        };
+        counter!(LIVE_REFUSED, "reason" => reason).increment(1);
     }
 }
 

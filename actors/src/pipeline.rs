@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::actor::citizen::World;
+use crate::actor::hub::{self, HUBS, House, Hub};
 use crate::actor::partition::{self, Partition};
 use crate::actor::route::{self, Route};
 use crate::actor::sweeper::{Broom, Sweeper};
@@ -19,6 +20,9 @@ use crate::directory::Directory;
 use crate::domain::id::{PartitionId, RouteId};
 use crate::domain::notification::Carrier;
 use crate::engine::{Engine, Inner};
+use crate::erasure::{Eraser, ErasureKey};
+use crate::live::LiveLimits;
+use crate::message::hub::HubHandle;
 use crate::message::partition::{PartitionHandle, PartitionMessage};
 use crate::message::route::RouteMessage;
 use crate::policy::admission::{Admission, AdmissionLimits};
@@ -43,8 +47,12 @@ pub struct EngineOptions {
     pub partition: PartitionLimits,
     /// Limits of the intake.
     pub admission: AdmissionLimits,
+    /// Limits of the live sessions.
+    pub live: LiveLimits,
     /// How long an `Idempotency-Key` is remembered.
     pub claims_kept: Duration,
+    /// Names erased citizens in the records of their erasure.
+    pub erasure_key: ErasureKey,
     /// Restarts that each supervisor takes for bad luck.
     pub intensity: Intensity,
 }
@@ -125,7 +133,8 @@ pub async fn start(
         clock: Arc::clone(&ports.clock),
         rng: Arc::clone(&ports.rng),
     });
-    let assembly = Assembly { options, ports, board, handles, world };
+    let hubs = hubs(&options);
+    let assembly = Assembly { options, ports, board, handles, hubs, world };
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let addresses: Vec<_> =
         contexts.iter().map(|context| (context.id.clone(), context.address.clone())).collect();
@@ -136,12 +145,14 @@ pub async fn start(
     let broom = assembly.broom();
     let root = assembly.children(vec![
         supervisor_child("push", assembly.children(push)),
+        supervisor_child("in-app", assembly.children(assembly.live())),
         supervisor_child("partitions", assembly.children(slices)),
         Child::of("ticker", || Ticker, move |_| audience.clone()),
         Child::of("sweeper", || Sweeper, move |_| broom.clone()),
     ]);
     let (root, ended) = Actor::spawn(None, Supervisor, root).await?;
-    let Assembly { options, ports, board, handles, .. } = assembly;
+    let eraser = assembly.eraser();
+    let Assembly { options, ports, board, handles, hubs, .. } = assembly;
     let engine = Engine::new(Inner {
         store: ports.store,
         clock: ports.clock,
@@ -150,6 +161,8 @@ pub async fn start(
         board,
         admission: Admission::new(options.admission),
         partitions: Arc::clone(&handles),
+        hubs,
+        eraser,
         registering: tokio::sync::Mutex::new(()),
     });
     Ok(Running { engine, handles, routes, root, ended })
@@ -161,12 +174,20 @@ impl RouteOptions {
     }
 }
 
+/// The hubs' handles: no more than partitions, since a partition has one hub.
+fn hubs(options: &EngineOptions) -> Arc<[HubHandle]> {
+    let count = HUBS.min(options.partitions).max(1);
+    let sessions = options.live.max_sessions.div_ceil(usize::from(count));
+    (0..count).map(|_| HubHandle::new(sessions)).collect()
+}
+
 /// What the parts are made from.
 struct Assembly {
     options: EngineOptions,
     ports: Ports,
     board: Arc<Board>,
     handles: Arc<[PartitionHandle]>,
+    hubs: Arc<[HubHandle]>,
     world: Arc<World>,
 }
 
@@ -199,13 +220,30 @@ impl Assembly {
                 handles: Arc::clone(&self.handles),
                 routes: routes.to_vec(),
                 current: Arc::new(AtomicU64::new(0)),
+                hubs: Arc::clone(&self.hubs),
             })
         };
         (0..self.options.partitions).map(context).collect()
     }
 
+    /// The hubs of the in-app channel.
+    fn live(&self) -> Vec<Child> {
+        let house = Arc::new(House::new(self.options.live));
+        let child = |index| {
+            let (hubs, house) = (Arc::clone(&self.hubs), Arc::clone(&house));
+            let context = Arc::new(hub::Context { hubs, index, house });
+            Child::of(format!("hub {index}"), || Hub, move |_| Arc::clone(&context))
+        };
+        (0..self.hubs.len()).map(child).collect()
+    }
+
+    fn eraser(&self) -> Eraser {
+        Eraser { key: self.options.erasure_key, partitions: Arc::clone(&self.handles) }
+    }
+
     fn broom(&self) -> Broom {
         Broom {
+            eraser: self.eraser(),
             store: Arc::clone(&self.ports.store),
             clock: Arc::clone(&self.ports.clock),
             claims_kept: self.options.claims_kept,

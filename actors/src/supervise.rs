@@ -42,6 +42,12 @@ impl<M: Message> Address<M> {
         actor.is_some_and(|actor| actor.cast(message).is_ok())
     }
 
+    /// The incarnation last heard of.
+    #[cfg(test)]
+    pub(crate) fn actor(&self) -> Option<ActorRef<M>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Points the address to a new incarnation.
     pub(crate) fn set(&self, actor: ActorRef<M>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(actor);

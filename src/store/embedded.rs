@@ -21,14 +21,31 @@
 //! | `states` | partition, message id | `MessageState`; none: accepted, turn not taken |
 //! | `intake` | partition, sequence u64 | message id, CRC-32 of its row. Contiguous; removed below the checkpoint. |
 //! | `due` | partition, route number, due ms, message id, endpoint | nothing |
-//! | `inbox` | partition, ordinal, sequence u64 | message id, published at. Sequences count a partition's publications. |
+//! | `inbox` | partition, ordinal, sequence u64 | message id, published at, marks and the sequence of their last change |
+//! | `changes` | partition, ordinal, sequence u64 | sequence of the inbox entry whose marks changed there; the last change only |
+//! | `addressed` | partition, fiscal code, message id | nothing: every message to a citizen, known or not |
+//! | `addresses` | 1, hash of the address | fiscal code of who validated it |
+//! | `erasures` | 1, due ms, fiscal code | nothing: a pending request to be deleted |
+//! | | 2, done ms, keyed hash of the fiscal code | `Erasure`: that somebody was erased |
 //! | `claims` | 1, scope hash | message id, body hash, made at |
 //! | | 2, made at, scope hash | nothing: the index for forgetting |
 //! | `registry` | kind, id | organisation, service (owner by id), key |
 //! | `meta` | 0 | format, partition count |
-//! | | 1, partition | epoch, checkpoint, tail, publications, next ordinal, books |
+//! | | 1, partition | epoch, checkpoint, tail, events, next ordinal, books |
 //! | | 2, route number | route name |
 //! | every table | `ff ff commit` | number of the last commit that wrote to it |
+//!
+//! Sequences count the events of a partition: publications and changes of
+//! marks. A message's state holds its own, which leads from its id to its inbox
+//! entry.
+//!
+//! # What is left of a citizen who was erased
+//!
+//! The claims of idempotency keys, if one was used within the last 24 hours:
+//! hashes, and the id of a message that is gone. The record in `erasures`,
+//! which names nobody. Totals in the books. Messages whose turn was not taken
+//! when the citizen was erased; they end as rejected, since nobody has that
+//! fiscal code any more.
 //!
 //! # Invariants
 //!
@@ -71,13 +88,18 @@ use araldo_actors::port::store::{
 };
 
 mod accept;
+mod citizen;
 mod due;
+mod erase;
 mod floor;
 mod group;
+mod inbox;
+mod index;
 mod journal;
 mod key;
 mod mark;
 mod open;
+mod overlay;
 mod read;
 mod registry;
 mod route;
@@ -91,6 +113,7 @@ mod writer;
 pub use open::OpenError;
 
 use accept::Append;
+use erase::Erase;
 use read::Except;
 use shared::Shared;
 use writer::{GROUP_JOBS, Job, Reply, Writer};
@@ -260,80 +283,50 @@ impl Store for EmbeddedStore {
 
     async fn inbox(
         &self,
-        _citizen: FiscalCode,
-        _range: InboxRange,
+        citizen: FiscalCode,
+        range: InboxRange,
     ) -> Result<Vec<InboxItem>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        let home = self.home(&citizen);
+        self.read(move |shared| shared.tables.view().inbox(home, &citizen, &range)).await
     }
 
     async fn inbox_item(
         &self,
-        _citizen: FiscalCode,
-        _message: MessageId,
+        citizen: FiscalCode,
+        message: MessageId,
     ) -> Result<Option<InboxItem>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        let home = self.home(&citizen);
+        self.read(move |shared| shared.tables.view().inbox_item(home, &citizen, message)).await
     }
 
     async fn events(
         &self,
-        _citizen: FiscalCode,
-        _after: Option<u64>,
-        _limit: usize,
+        citizen: FiscalCode,
+        after: Option<u64>,
+        limit: usize,
     ) -> Result<InboxEvents, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        let home = self.home(&citizen);
+        self.read(move |shared| shared.tables.view().events(home, &citizen, after, limit)).await
     }
 
     async fn mark(
         &self,
-        _citizen: FiscalCode,
-        _message: MessageId,
-        _change: MarkChange,
+        citizen: FiscalCode,
+        message: MessageId,
+        change: MarkChange,
     ) -> Result<Option<InboxEntry>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        self.write(|reply| Job::Mark(citizen, message, change, reply)).await
     }
 
     async fn addressed(
         &self,
-        _recipient: FiscalCode,
-        _after: Option<MessageId>,
-        _limit: usize,
+        recipient: FiscalCode,
+        after: Option<MessageId>,
+        limit: usize,
     ) -> Result<Vec<(Message, MessageState)>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn address_owner(&self, _address: AddressId) -> Result<Option<FiscalCode>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn swap_citizen(
-        &self,
-        _citizen: Citizen,
-        _expected: Option<u64>,
-    ) -> Result<Swap, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn erase(
-        &self,
-        _partition: PartitionId,
-        _epoch: Epoch,
-        _citizen: FiscalCode,
-        _checkpoint: u64,
-        _record: Erasure,
-    ) -> Result<Erased, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn erasures_due(
-        &self,
-        _until: Millis,
-        _limit: usize,
-    ) -> Result<Vec<FiscalCode>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn erasures(&self, _limit: usize) -> Result<Vec<Erasure>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        let home = self.home(&recipient);
+        self.read(move |shared| shared.tables.view().addressed(home, &recipient, after, limit))
+            .await
     }
 
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {
@@ -341,8 +334,44 @@ impl Store for EmbeddedStore {
         self.read(move |shared| shared.tables.view().citizen(home, &fiscal_code)).await
     }
 
+    async fn address_owner(&self, address: AddressId) -> Result<Option<FiscalCode>, StoreError> {
+        self.read(move |shared| shared.tables.view().address_owner(address)).await
+    }
+
     async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
         self.write(|reply| Job::Citizens(citizens, reply)).await
+    }
+
+    async fn swap_citizen(
+        &self,
+        citizen: Citizen,
+        expected: Option<u64>,
+    ) -> Result<Swap, StoreError> {
+        self.write(|reply| Job::Swap(Box::new(citizen), expected, reply)).await
+    }
+
+    async fn erase(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        citizen: FiscalCode,
+        checkpoint: u64,
+        record: Erasure,
+    ) -> Result<Erased, StoreError> {
+        let erase = Erase { partition, epoch, citizen, checkpoint, record };
+        self.write(|reply| Job::Erase(Box::new(erase), reply)).await
+    }
+
+    async fn erasures_due(
+        &self,
+        until: Millis,
+        limit: usize,
+    ) -> Result<Vec<FiscalCode>, StoreError> {
+        self.read(move |shared| shared.tables.view().erasures_due(until, limit)).await
+    }
+
+    async fn erasures(&self, limit: usize) -> Result<Vec<Erasure>, StoreError> {
+        self.read(move |shared| shared.tables.view().erasures(limit)).await
     }
 
     async fn open_partition(&self, id: PartitionId) -> Result<Opened, StoreError> {

@@ -4,8 +4,9 @@
 //! beginning to end, so all of them are atomic. It is written to be compared
 //! with, not to be fast: what can be counted is counted when asked (the books
 //! from the states, what is due by looking at every message), so that no
-//! running total can be wrong in the same way as another store's. Only the
-//! retries are a running total: states do not keep enough to recount them.
+//! running total can be wrong in the same way as another store's. Running
+//! totals are kept only of what is gone: the retries, which states do not keep,
+//! and the totals of erased messages.
 
 use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
@@ -24,12 +25,14 @@ use araldo_actors::domain::service::{ApiKey, Organization, Registry, Service};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{
     Acceptance, Arrival, Backlog, DueDelivery, Erased, IdempotencyClaim, Opened, Step, Store,
-    StoreError, Swap, Upsert, Written,
+    StoreError, Swap, Upsert,
 };
 
 use super::claimed_id;
 
+mod citizen;
 mod effect;
+mod inbox;
 
 /// One slice of the citizens.
 #[derive(Default)]
@@ -38,12 +41,16 @@ struct Partition {
     checkpoint: u64,
     journal: Vec<MessageId>,
     messages: BTreeMap<MessageId, (Message, MessageState)>,
-    /// By ordinal.
-    citizens: Vec<Citizen>,
+    /// By ordinal; none: erased.
+    citizens: Vec<Option<Citizen>>,
     ordinals: HashMap<FiscalCode, usize>,
     /// In the order of publication.
     inbox: Vec<(FiscalCode, InboxEntry)>,
+    /// Publications and changes of marks so far.
+    events: u64,
     retried: [u64; 3],
+    /// Totals of the messages erased.
+    erased: Books,
 }
 
 struct Claimed {
@@ -56,6 +63,11 @@ struct Claimed {
 struct State {
     partitions: Vec<Partition>,
     claims: HashMap<[u8; 32], Claimed>,
+    /// Who last validated an address. Holds only as long as the record says so
+    /// too: see [`State::address_owner`].
+    addresses: BTreeMap<AddressId, FiscalCode>,
+    /// By when it was done, and of whom.
+    erasures: BTreeMap<(Millis, [u8; 32]), Erasure>,
     organizations: BTreeMap<String, Organization>,
     services: BTreeMap<String, Service>,
     keys: BTreeMap<String, ApiKey>,
@@ -119,26 +131,7 @@ impl State {
 
 impl Partition {
     fn citizen(&self, code: &FiscalCode) -> Option<&Citizen> {
-        self.ordinals.get(code).map(|&ordinal| &self.citizens[ordinal])
-    }
-
-    fn put(&mut self, mut citizen: Citizen) -> Upsert {
-        if let Some(&ordinal) = self.ordinals.get(&citizen.fiscal_code) {
-            let stored = &mut self.citizens[ordinal];
-            citizen.version = stored.version.saturating_add(1);
-            for device in &mut citizen.devices {
-                if let Some(known) = stored.devices.iter().find(|known| known.id() == device.id()) {
-                    device.registered_at = known.registered_at;
-                }
-            }
-            *stored = citizen;
-            Upsert { written: Written::Updated, address_taken: false }
-        } else {
-            citizen.version = 0;
-            self.ordinals.insert(citizen.fiscal_code, self.citizens.len());
-            self.citizens.push(citizen);
-            Upsert { written: Written::Inserted, address_taken: false }
-        }
+        self.ordinals.get(code).and_then(|&ordinal| self.citizens[ordinal].as_ref())
     }
 
     /// Pending deliveries in the order in which they fall due.
@@ -157,24 +150,9 @@ impl Partition {
     }
 
     fn books(&self) -> Books {
-        let mut books = Books::default();
-        books.messages.accepted = self.messages.len() as u64;
+        let mut books = self.erased;
         for (_, state) in self.messages.values() {
-            match &state.status {
-                MessageStatus::Accepted => {}
-                MessageStatus::Processed => books.messages.processed += 1,
-                MessageStatus::Rejected(reason) => books.messages.reject(*reason),
-                MessageStatus::Expired => books.messages.expired += 1,
-                MessageStatus::Recalled => books.messages.recalled += 1,
-                MessageStatus::Quarantined(_) => books.messages.quarantined += 1,
-            }
-            for delivery in &state.deliveries {
-                let totals = books.channel(delivery.endpoint.channel());
-                totals.planned += 1;
-                if let DeliveryStatus::Ended { outcome, .. } = delivery.status {
-                    totals.end(outcome);
-                }
-            }
+            count(&mut books, state);
         }
         for (totals, retried) in books.deliveries.iter_mut().zip(self.retried) {
             totals.retried = retried;
@@ -221,6 +199,26 @@ impl Partition {
     }
 }
 
+/// Counts a message and its deliveries.
+fn count(books: &mut Books, state: &MessageState) {
+    books.messages.accepted += 1;
+    match &state.status {
+        MessageStatus::Accepted => {}
+        MessageStatus::Processed => books.messages.processed += 1,
+        MessageStatus::Rejected(reason) => books.messages.reject(*reason),
+        MessageStatus::Expired => books.messages.expired += 1,
+        MessageStatus::Recalled => books.messages.recalled += 1,
+        MessageStatus::Quarantined(_) => books.messages.quarantined += 1,
+    }
+    for delivery in &state.deliveries {
+        let totals = books.channel(delivery.endpoint.channel());
+        totals.planned += 1;
+        if let DeliveryStatus::Ended { outcome, .. } = delivery.status {
+            totals.end(outcome);
+        }
+    }
+}
+
 /// Order among deliveries of one message due at the same instant.
 const fn endpoint_rank(endpoint: Endpoint) -> (u8, u64) {
     match endpoint {
@@ -252,92 +250,94 @@ impl Store for MemoryStore {
 
     async fn inbox(
         &self,
-        _citizen: FiscalCode,
-        _range: InboxRange,
+        citizen: FiscalCode,
+        range: InboxRange,
     ) -> Result<Vec<InboxItem>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        Ok(self.lock().home(&citizen).inbox(&citizen, &range))
     }
 
     async fn inbox_item(
         &self,
-        _citizen: FiscalCode,
-        _message: MessageId,
+        citizen: FiscalCode,
+        message: MessageId,
     ) -> Result<Option<InboxItem>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        Ok(self.lock().home(&citizen).inbox_item(&citizen, message))
     }
 
     async fn events(
         &self,
-        _citizen: FiscalCode,
-        _after: Option<u64>,
-        _limit: usize,
+        citizen: FiscalCode,
+        after: Option<u64>,
+        limit: usize,
     ) -> Result<InboxEvents, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        Ok(self.lock().home(&citizen).events(&citizen, after, limit))
     }
 
     async fn mark(
         &self,
-        _citizen: FiscalCode,
-        _message: MessageId,
-        _change: MarkChange,
+        citizen: FiscalCode,
+        message: MessageId,
+        change: MarkChange,
     ) -> Result<Option<InboxEntry>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        Ok(self.lock().home(&citizen).mark(&citizen, message, change))
     }
 
     async fn addressed(
         &self,
-        _recipient: FiscalCode,
-        _after: Option<MessageId>,
-        _limit: usize,
+        recipient: FiscalCode,
+        after: Option<MessageId>,
+        limit: usize,
     ) -> Result<Vec<(Message, MessageState)>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn address_owner(&self, _address: AddressId) -> Result<Option<FiscalCode>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn swap_citizen(
-        &self,
-        _citizen: Citizen,
-        _expected: Option<u64>,
-    ) -> Result<Swap, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn erase(
-        &self,
-        _partition: PartitionId,
-        _epoch: Epoch,
-        _citizen: FiscalCode,
-        _checkpoint: u64,
-        _record: Erasure,
-    ) -> Result<Erased, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn erasures_due(
-        &self,
-        _until: Millis,
-        _limit: usize,
-    ) -> Result<Vec<FiscalCode>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
-    }
-
-    async fn erasures(&self, _limit: usize) -> Result<Vec<Erasure>, StoreError> {
-        Err(StoreError::Unavailable("not yet".into()))
+        let mut state = self.lock();
+        let messages = state.home(&recipient).messages.iter();
+        let addressed = messages.filter(|(id, (message, _))| {
+            message.fiscal_code == recipient && after.is_none_or(|after| **id > after)
+        });
+        Ok(addressed.take(limit).map(|(_, found)| found.clone()).collect())
     }
 
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {
         Ok(self.lock().home(&fiscal_code).citizen(&fiscal_code).cloned())
     }
 
+    async fn address_owner(&self, address: AddressId) -> Result<Option<FiscalCode>, StoreError> {
+        Ok(self.lock().address_owner(address))
+    }
+
     async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
         let mut state = self.lock();
-        Ok(citizens
-            .into_iter()
-            .map(|citizen| state.home(&citizen.fiscal_code).put(citizen))
-            .collect())
+        Ok(citizens.into_iter().map(|citizen| state.put(citizen)).collect())
+    }
+
+    async fn swap_citizen(
+        &self,
+        citizen: Citizen,
+        expected: Option<u64>,
+    ) -> Result<Swap, StoreError> {
+        Ok(self.lock().swap(citizen, expected))
+    }
+
+    async fn erase(
+        &self,
+        partition: PartitionId,
+        epoch: Epoch,
+        citizen: FiscalCode,
+        checkpoint: u64,
+        record: Erasure,
+    ) -> Result<Erased, StoreError> {
+        self.lock().erase(partition, epoch, &citizen, checkpoint, record)
+    }
+
+    async fn erasures_due(
+        &self,
+        until: Millis,
+        limit: usize,
+    ) -> Result<Vec<FiscalCode>, StoreError> {
+        Ok(self.lock().erasures_due(until, limit))
+    }
+
+    async fn erasures(&self, limit: usize) -> Result<Vec<Erasure>, StoreError> {
+        Ok(self.lock().erasures.values().rev().take(limit).copied().collect())
     }
 
     async fn open_partition(&self, id: PartitionId) -> Result<Opened, StoreError> {

@@ -12,6 +12,7 @@
 
 mod active;
 mod departure;
+mod erasure;
 mod fall;
 mod flights;
 mod state;
@@ -25,6 +26,7 @@ use crate::actor::citizen::World;
 use crate::board::Board;
 use crate::domain::id::PartitionId;
 use crate::domain::id::RouteId;
+use crate::message::hub::{self, HubHandle};
 use crate::message::partition::{PartitionHandle, PartitionMessage};
 use crate::message::route::RouteMessage;
 use crate::message::ticket::Home;
@@ -57,11 +59,17 @@ pub(crate) struct Context {
     pub(crate) handles: Arc<[PartitionHandle]>,
     pub(crate) routes: Vec<(RouteId, Address<RouteMessage>)>,
     pub(crate) current: Arc<AtomicU64>,
+    pub(crate) hubs: Arc<[HubHandle]>,
 }
 
 impl Context {
     fn handle(&self) -> &PartitionHandle {
         &self.handles[usize::from(self.id.0)]
+    }
+
+    /// The hub of all citizens of this partition.
+    fn hub(&self) -> &HubHandle {
+        hub::of(&self.hubs, self.id)
     }
 }
 
@@ -112,8 +120,10 @@ impl Actor for Partition {
                 // The caller may have given up waiting.
                 let _ = done.send(());
             }
+            PartitionMessage::Erase(request) => state.erase(request).await?,
             PartitionMessage::Drain { done } => state.drain(done),
         }
+        state.finish_erasures().await?;
         state.show();
         Ok(())
     }
@@ -171,6 +181,7 @@ fn rebuild(
         buffer: Vec::new(),
         flush_scheduled: false,
         panics: HashMap::new(),
+        erasures: erasure::Erasures::default(),
         draining: None,
         metrics: PartitionMetrics::new(),
         context,

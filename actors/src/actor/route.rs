@@ -255,13 +255,16 @@ impl State {
         }
     }
 
-    /// Time has passed: let expired tickets go, look at the connections.
+    /// Time has passed: let go of tickets that are expired or whose citizen is
+    /// being erased, look at the connections.
     fn tick(&mut self) {
         let now = self.context.clock.now();
-        let expired = |ticket: &Ticket| {
-            ticket.errand().is_none_or(|errand| now >= errand.message.expires_at())
+        let over = |ticket: &Ticket| {
+            ticket.errand().is_none_or(|errand| {
+                now >= errand.message.expires_at() || errand.citizen.is_empty()
+            })
         };
-        for mut ticket in self.queue.take_if(expired) {
+        for mut ticket in self.queue.take_if(over) {
             if let Err(end) = ticket.prepare(now) {
                 ticket.end(end);
             }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 use crate::domain::fiscal_code::FiscalCode;
+use crate::domain::id::PartitionId;
 use crate::message::citizen::Turn;
 use crate::message::ticket::Report;
 use crate::supervise::Address;
@@ -43,11 +44,35 @@ pub enum PartitionMessage {
         /// Answered when taken up.
         done: oneshot::Sender<()>,
     },
+    /// Remove every row of a citizen, once what is in flight has ended.
+    Erase(Erase),
     /// Finish what is in flight, start nothing new; answered when at rest.
     Drain {
         /// Answered when everything known is stored.
         done: oneshot::Sender<()>,
     },
+}
+
+/// A request to erase a citizen.
+pub struct Erase {
+    /// Who.
+    pub citizen: FiscalCode,
+    /// What the record calls them.
+    pub subject: [u8; 32],
+    /// Only if the citizen's own request for it is still pending.
+    pub if_asked: bool,
+    /// Answered with the number of messages removed.
+    pub done: oneshot::Sender<Result<u64, TooManyErasures>>,
+}
+
+/// Too many citizens of the partition wait to be erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyErasures;
+
+/// The partition of `citizen`, among all of them.
+pub fn home<'a>(partitions: &'a [PartitionHandle], citizen: &FiscalCode) -> &'a PartitionHandle {
+    let count = u16::try_from(partitions.len()).unwrap_or(u16::MAX);
+    &partitions[usize::from(PartitionId::of(citizen, count).0)]
 }
 
 /// How intake reaches a partition: the journal's tail and a poke that is not
@@ -83,11 +108,16 @@ impl PartitionHandle {
         self.ticked.store(false, Ordering::Release);
     }
 
+    /// The journal's tail as far as this process knows it.
+    pub fn tail(&self) -> u64 {
+        self.tail.load(Ordering::Acquire)
+    }
+
     /// Takes the poke: from here on the next append pokes again. Returns the
     /// journal's tail as far as this process knows it.
     pub fn take_poke(&self) -> u64 {
         // A swap, so that the tail is not read before the poke is taken.
         self.poked.swap(false, Ordering::AcqRel);
-        self.tail.load(Ordering::Acquire)
+        self.tail()
     }
 }

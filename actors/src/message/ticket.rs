@@ -42,6 +42,11 @@ impl CitizenCell {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether there is no such citizen (any more).
+    pub fn is_empty(&self) -> bool {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// A device is gone: nothing queued is attempted on it.
     pub fn forget(&self, device: DeviceId) {
         if let Some(mut citizen) = self.load() {

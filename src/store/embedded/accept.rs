@@ -1,7 +1,9 @@
-//! Acceptance: the append to a partition's journal, and the claim with it.
+//! Acceptance: the append to a partition's journal, and what goes with it: the
+//! claim, and the entry in the list of what was addressed to the citizen.
 
 use fjall::UserValue;
 
+use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::MessageId;
 use araldo_actors::domain::message::Message;
 use araldo_actors::domain::time::Millis;
@@ -18,6 +20,7 @@ use crate::store::claimed_id;
 pub(super) struct Append {
     partition: u16,
     id: MessageId,
+    recipient: FiscalCode,
     at: Millis,
     row: UserValue,
     checksum: u32,
@@ -40,6 +43,7 @@ impl Append {
         Ok(Self {
             partition,
             id: message.id,
+            recipient: message.fiscal_code,
             at: message.accepted_at,
             checksum: crc32fast::hash(&row),
             row: row.into(),
@@ -56,7 +60,7 @@ impl Append {
 impl Group {
     /// Appends a message, once per claim and id.
     pub(super) fn accept(&mut self, append: Append) -> Result<Acceptance, StoreError> {
-        let Append { partition, id, at, row, checksum, claim } = append;
+        let Append { partition, id, recipient, at, row, checksum, claim } = append;
         if let Some(claim) = &claim
             && let Some(held) = self.claim(&claim.scope)?
         {
@@ -77,6 +81,8 @@ impl Group {
         counters.tail += 1;
         counters.books.messages.accepted += 1;
         self.put(Table::Messages, key::message(partition, id).as_slice(), row);
+        let addressed = key::addressed(partition, &recipient, id);
+        self.put(Table::Addressed, addressed.as_slice(), [].as_slice());
         let entry = IntakeRow { message: id, checksum };
         self.put(
             Table::Intake,

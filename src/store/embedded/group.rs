@@ -1,9 +1,9 @@
 //! One group commit while it is being put together.
 //!
-//! Jobs that wait at the same time share one batch and one fsync. A batch
-//! cannot be read before it is committed, so what the group's jobs changed is
-//! kept here, decoded, and is what the next job of the group sees; each row is
-//! encoded once, at the end, however many jobs touched it.
+//! Jobs that wait at the same time share one batch and one fsync. What they
+//! change is kept decoded until the end (see `overlay`). Rows that no later job
+//! of the group can ask for, or ask for by their key alone, go into the batch
+//! at once.
 //!
 //! A job first loads every row it needs (which may fail and leaves nothing
 //! behind) and only then changes any, so a job that fails cannot leave half of
@@ -12,7 +12,6 @@
 //! If the commit itself fails, the counters kept here are ahead of the
 //! database; the store is then failed for good and never uses them again.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use fjall::{OwnedWriteBatch, PersistMode, UserKey, UserValue};
@@ -24,35 +23,11 @@ use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::StoreError;
 
-use super::key::{self, DueKey};
+use super::key::{self, ChangeKey, DueKey, InboxKey};
+use super::overlay::{Cell, Overlay};
 use super::route::Routes;
-use super::row::{ClaimRow, CommitRow, PartitionRow, decode, encode, unreadable};
+use super::row::{ClaimRow, CommitRow, InboxRow, PartitionRow, decode, encode, unreadable};
 use super::table::{TABLES, Table, Tables};
-
-/// A row in memory, and whether it must be written.
-pub(super) struct Cell<T> {
-    pub(super) value: T,
-    pub(super) changed: bool,
-}
-
-/// Rows the group touched.
-#[derive(Default)]
-struct Overlay {
-    /// Messages accepted by the group.
-    accepted: HashSet<(u16, MessageId)>,
-    /// None: the partition does not hold the message.
-    states: HashMap<(u16, MessageId), Option<Cell<MessageState>>>,
-    /// None: the citizen is not known.
-    ordinals: HashMap<FiscalCode, Option<u32>>,
-    citizens: HashMap<(u16, u32), Cell<Citizen>>,
-    claims: HashMap<[u8; 32], ClaimRow>,
-    /// Due entries: written (true) or removed.
-    due: HashMap<DueKey, bool>,
-    routes: HashMap<RouteId, u16>,
-    /// Keys of `registry`: written (true) or removed.
-    registered: HashMap<Vec<u8>, bool>,
-    partitions: HashSet<u16>,
-}
 
 /// What a committed group leaves to be published.
 pub(super) struct Published {
@@ -69,7 +44,7 @@ pub(super) struct Group {
     pub(super) routes: Arc<Routes>,
     partitions: Vec<PartitionRow>,
     commit: CommitRow,
-    overlay: Overlay,
+    pub(super) overlay: Overlay,
     batch: OwnedWriteBatch,
     touched: [bool; TABLES],
     buffer: Vec<u8>,
@@ -170,7 +145,7 @@ impl Group {
             None if self.has_message(partition, id)? => Some(MessageState::accepted(Millis(0))),
             None => None,
         };
-        let cell = state.map(|value| Cell { value, changed: false });
+        let cell = state.map(Cell::read);
         self.overlay.states.insert((partition, id), cell);
         Ok(())
     }
@@ -218,7 +193,7 @@ impl Group {
             .latest(Table::Citizens, &key::citizen(partition, ordinal))?
             .ok_or_else(|| StoreError::Damaged(format!("{} is missing", place())))?;
         let value = decode(Table::Citizens, &bytes, place)?;
-        self.overlay.citizens.insert((partition, ordinal), Cell { value, changed: false });
+        self.overlay.citizens.insert((partition, ordinal), Cell::read(value));
         Ok(())
     }
 
@@ -236,8 +211,7 @@ impl Group {
             ordinal.to_be_bytes().as_slice(),
         );
         self.overlay.ordinals.insert(code, Some(ordinal));
-        let cell = Cell { value: citizen, changed: true };
-        self.overlay.citizens.insert((partition, ordinal), cell);
+        self.overlay.citizens.insert((partition, ordinal), Cell::written(citizen));
     }
 
     /// The first use of an idempotency key.
@@ -286,6 +260,34 @@ impl Group {
         self.overlay.due.insert(entry, live);
     }
 
+    /// Makes an inbox entry available to [`Group::entry`].
+    pub(super) fn load_entry(&mut self, at: InboxKey) -> Result<(), StoreError> {
+        if self.overlay.inbox.contains_key(&at) {
+            return Ok(());
+        }
+        let found = self.tables.latest(Table::Inbox, &key::inbox(at))?;
+        let row = found.map(|bytes| {
+            InboxRow::from_bytes(&bytes)
+                .ok_or_else(|| unreadable(Table::Inbox, || format!("partition {}", at.0)))
+        });
+        self.overlay.inbox.insert(at, row.transpose()?.map(Cell::read));
+        Ok(())
+    }
+
+    /// An inbox entry made available before; none if there is no such entry.
+    pub(super) fn entry(&mut self, at: InboxKey) -> Option<&mut Cell<InboxRow>> {
+        self.overlay.inbox.get_mut(&at)?.as_mut()
+    }
+
+    pub(super) fn add_entry(&mut self, at: InboxKey, row: InboxRow) {
+        self.overlay.inbox.insert(at, Some(Cell::written(row)));
+    }
+
+    /// Writes (or removes) the place of a change of marks.
+    pub(super) fn set_change(&mut self, at: ChangeKey, entry: Option<u64>) {
+        self.overlay.changes.insert(at, entry);
+    }
+
     /// Whether `registry` has a row.
     pub(super) fn is_registered(&self, key: &[u8]) -> Result<bool, StoreError> {
         match self.overlay.registered.get(key) {
@@ -308,19 +310,9 @@ impl Group {
     pub(super) fn finish(&mut self) -> Result<Option<(OwnedWriteBatch, Published)>, StoreError> {
         let mut overlay = std::mem::take(&mut self.overlay);
         let mut buffer = std::mem::take(&mut self.buffer);
-        for ((partition, id), cell) in overlay.states.drain() {
-            if let Some(Cell { value, changed: true }) = cell {
-                encode(Table::States, &value, &mut buffer)?;
-                self.put(Table::States, key::message(partition, id).as_slice(), buffer.as_slice());
-            }
-        }
-        for ((partition, ordinal), cell) in overlay.citizens.drain() {
-            if cell.changed {
-                encode(Table::Citizens, &cell.value, &mut buffer)?;
-                let at = key::citizen(partition, ordinal);
-                self.put(Table::Citizens, at.as_slice(), buffer.as_slice());
-            }
-        }
+        self.write_records(&mut overlay, &mut buffer)?;
+        self.write_inbox(&mut overlay);
+        self.write_indexes(&mut overlay);
         let mut published = Published {
             number: self.commit.number + 1,
             partitions: Vec::new(),
@@ -350,6 +342,47 @@ impl Group {
         self.touched = [false; TABLES];
         let batch = std::mem::replace(&mut self.batch, self.tables.database.batch());
         Ok(Some((batch.durability(Some(PersistMode::SyncData)), published)))
+    }
+
+    /// Puts states and citizens into the batch.
+    fn write_records(
+        &mut self,
+        overlay: &mut Overlay,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), StoreError> {
+        for ((partition, id), cell) in overlay.states.drain() {
+            if let Some(Cell { value, changed: true }) = cell {
+                encode(Table::States, &value, buffer)?;
+                self.put(Table::States, key::message(partition, id).as_slice(), buffer.as_slice());
+            }
+        }
+        for ((partition, ordinal), cell) in overlay.citizens.drain() {
+            if cell.changed {
+                encode(Table::Citizens, &cell.value, buffer)?;
+                let at = key::citizen(partition, ordinal);
+                self.put(Table::Citizens, at.as_slice(), buffer.as_slice());
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts inbox entries and the places of their changes into the batch.
+    fn write_inbox(&mut self, overlay: &mut Overlay) {
+        for (at, cell) in overlay.inbox.drain() {
+            if let Some(Cell { value, changed: true }) = cell {
+                let row = value.to_bytes();
+                self.put(Table::Inbox, key::inbox(at).as_slice(), row.as_slice());
+            }
+        }
+        for (at, entry) in overlay.changes.drain() {
+            let at = key::inbox(at);
+            match entry {
+                Some(entry) => {
+                    self.put(Table::Changes, at.as_slice(), entry.to_be_bytes().as_slice());
+                }
+                None => self.remove(Table::Changes, at.as_slice()),
+            }
+        }
     }
 
     /// Writes the group's number to each table it touches.

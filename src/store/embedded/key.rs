@@ -4,7 +4,7 @@
 
 use araldo_actors::domain::delivery::Endpoint;
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{DeviceId, MessageId};
+use araldo_actors::domain::id::{AddressId, DeviceId, MessageId};
 use araldo_actors::domain::time::Millis;
 
 /// The row that tells which group commit last wrote to a table. It stands
@@ -17,6 +17,9 @@ const META_PARTITION: u8 = 1;
 const META_ROUTE: u8 = 2;
 const CLAIM: u8 = 1;
 const CLAIM_BY_TIME: u8 = 2;
+const ADDRESS: u8 = 1;
+const DELETION: u8 = 1;
+const ERASURE: u8 = 2;
 
 /// Kinds of rows in `registry`.
 #[derive(Clone, Copy)]
@@ -67,8 +70,57 @@ pub(super) fn intake(partition: u16, sequence: u64) -> [u8; 10] {
     join(&[&partition.to_be_bytes(), &sequence.to_be_bytes()])
 }
 
-pub(super) fn inbox(partition: u16, ordinal: u32, sequence: u64) -> [u8; 14] {
-    join(&[&partition.to_be_bytes(), &ordinal.to_be_bytes(), &sequence.to_be_bytes()])
+/// A place in a citizen's inbox: partition, ordinal, sequence.
+pub(super) type InboxKey = (u16, u32, u64);
+
+/// A place in the order of events where the marks of an entry changed.
+pub(super) type ChangeKey = InboxKey;
+
+/// Of `inbox` and `changes`.
+pub(super) fn inbox((partition, ordinal, sequence): InboxKey) -> [u8; 14] {
+    join(&[&citizen(partition, ordinal), &sequence.to_be_bytes()])
+}
+
+/// What the keys of all messages addressed to a citizen begin with.
+pub(super) fn addressed_to(partition: u16, code: &FiscalCode) -> [u8; 18] {
+    citizen_index(partition, code)
+}
+
+pub(super) fn addressed(partition: u16, code: &FiscalCode, id: MessageId) -> [u8; 34] {
+    join(&[&addressed_to(partition, code), &id.to_bytes()])
+}
+
+/// The message in a key made by [`addressed`].
+pub(super) fn addressed_message(key: &[u8]) -> Option<MessageId> {
+    Some(MessageId::from_bytes(key.get(18..)?.try_into().ok()?))
+}
+
+pub(super) fn address(id: AddressId) -> [u8; 17] {
+    join(&[&[ADDRESS], &id.0])
+}
+
+/// Of a pending request to be deleted at `due`.
+pub(super) fn deletion(due: Millis, code: &FiscalCode) -> [u8; 25] {
+    join(&[&deletions_from(due), code.as_bytes()])
+}
+
+/// Where the requests to be deleted at `due` begin.
+pub(super) fn deletions_from(due: Millis) -> [u8; 9] {
+    join(&[&[DELETION], &due.0.to_be_bytes()])
+}
+
+/// The citizen in a key made by [`deletion`].
+pub(super) fn deletion_citizen(key: &[u8]) -> Option<FiscalCode> {
+    FiscalCode::parse(std::str::from_utf8(key.get(9..)?).ok()?).ok()
+}
+
+/// Of the record that a citizen was erased.
+pub(super) fn erasure(at: Millis, subject: &[u8; 32]) -> [u8; 41] {
+    join(&[&[ERASURE], &at.0.to_be_bytes(), subject])
+}
+
+pub(super) const fn erasures() -> [u8; 1] {
+    [ERASURE]
 }
 
 pub(super) fn claim(scope: &[u8; 32]) -> [u8; 33] {
@@ -165,7 +217,10 @@ pub(super) fn trailing_number(key: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DeviceId, DueKey, Endpoint, MessageId, Millis, inbox, trailing_number};
+    use super::{
+        DeviceId, DueKey, Endpoint, FiscalCode, MessageId, Millis, addressed, addressed_message,
+        deletion, deletion_citizen, inbox, trailing_number,
+    };
 
     #[test]
     fn due_keys_survive_the_round_trip_and_sort_by_time() {
@@ -187,7 +242,17 @@ mod tests {
 
     #[test]
     fn sequences_are_read_back_from_the_end_of_a_key() {
-        assert_eq!(trailing_number(&inbox(1, 2, 77)), Some(77));
+        assert_eq!(trailing_number(&inbox((1, 2, 77))), Some(77));
         assert_eq!(trailing_number(b"seven b"), None);
+    }
+
+    #[test]
+    fn people_and_messages_are_read_back_from_the_keys_that_hold_them() {
+        let code = FiscalCode::parse("AAAAAA00A00A000A").unwrap();
+        let id = MessageId::new(Millis(5), 9);
+        assert_eq!(addressed_message(&addressed(7, &code, id)), Some(id));
+        assert_eq!(addressed_message(b"short"), None);
+        assert_eq!(deletion_citizen(&deletion(Millis(1), &code)), Some(code));
+        assert_eq!(deletion_citizen(b"\x01 due at something else"), None);
     }
 }

@@ -30,7 +30,7 @@ use super::row::{CommitRow, FormatRow, PartitionRow, decode, encode};
 use super::table::{Table, Tables, View};
 
 /// The layout this version writes and reads.
-pub(super) const FORMAT_VERSION: u16 = 1;
+pub(super) const FORMAT_VERSION: u16 = 2;
 /// Most partitions a store can have.
 const MAX_PARTITIONS: u16 = 4_096;
 /// Journal files are kept up to this many bytes; bounds what a start replays.
@@ -66,7 +66,8 @@ pub enum OpenError {
     InUse(PathBuf),
     /// Written by another version.
     #[error(
-        "the store in {} has format {found}, and this version reads format {FORMAT_VERSION}",
+        "the store in {} has format {found}, and this version reads format {FORMAT_VERSION}: \
+         use the version that wrote it, or another folder",
         path.display()
     )]
     Version {
@@ -149,9 +150,12 @@ pub(super) fn open(options: &EmbeddedOptions) -> Result<Opening, OpenError> {
     let data = path.join("db");
     clear_unfinished(path, &data, marked)?;
     examine_journals(path, &data, marked)?;
-    let tables = open_tables(path, &data, options.cache_bytes)?;
+    let database = open_database(path, &data, options.cache_bytes)?;
+    // Before any table is made: what is refused is left as it was found.
+    let made = check_format(options, &database)?;
+    let tables = Tables::open(database).map_err(|error| unopened(path, &data, error))?;
     let view = tables.view();
-    let commit = if check_format(options, &view)? {
+    let commit = if made {
         check_commits(path, &data, &view, marked)?
     } else if let Marked::Commit(number) = marked {
         return Err(lost(path, &data, 0, number));
@@ -243,25 +247,24 @@ fn examine_journals(path: &Path, data: &Path, marked: Marked) -> Result<(), Open
     }
 }
 
-fn open_tables(path: &Path, data: &Path, cache_bytes: u64) -> Result<Tables, OpenError> {
+fn open_database(path: &Path, data: &Path, cache_bytes: u64) -> Result<Database, OpenError> {
     // A damaged file can make the storage engine panic.
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let database = Database::builder(data)
+        Database::builder(data)
             .cache_size(cache_bytes)
             .worker_threads(WORKERS)
             .max_journaling_size(JOURNAL_BYTES)
             .journal_compression(CompressionType::None)
-            .open()?;
-        Tables::open(database)
+            .open()
     }));
-    let error = match opened {
-        Ok(Ok(tables)) => return Ok(tables),
-        Ok(Err(error)) => error,
-        Err(_) => {
-            return Err(damaged(path, format!("a file of {} cannot be read", data.display())));
-        }
-    };
-    Err(match error {
+    match opened {
+        Ok(opened) => opened.map_err(|error| unopened(path, data, error)),
+        Err(_) => Err(damaged(path, format!("a file of {} cannot be read", data.display()))),
+    }
+}
+
+fn unopened(path: &Path, data: &Path, error: fjall::Error) -> OpenError {
+    match error {
         fjall::Error::Locked => OpenError::InUse(path.to_owned()),
         fjall::Error::Io(error) => folder(data, error),
         fjall::Error::InvalidVersion(_) => OpenError::Database {
@@ -272,14 +275,14 @@ fn open_tables(path: &Path, data: &Path, cache_bytes: u64) -> Result<Tables, Ope
             damaged(path, format!("a journal ({}) cannot be read: {error:?}", journals(data)))
         }
         other => damaged(path, format!("a file of {} cannot be read: {other}", data.display())),
-    })
+    }
 }
 
 /// Checks format and partition count; `false` if nothing was written yet.
-fn check_format(options: &EmbeddedOptions, view: &View<'_>) -> Result<bool, OpenError> {
+fn check_format(options: &EmbeddedOptions, database: &Database) -> Result<bool, OpenError> {
     let path = &options.path;
     let read = || {
-        let Some(row) = view.get(Table::Meta, key::FORMAT)? else { return Ok(None) };
+        let Some(row) = Tables::peek(database, Table::Meta, key::FORMAT)? else { return Ok(None) };
         decode::<FormatRow>(Table::Meta, &row, || "the format".to_owned()).map(Some)
     };
     let Some(format) = read().map_err(|error| refused(path, error))? else { return Ok(false) };

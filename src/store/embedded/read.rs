@@ -9,13 +9,12 @@ use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{MessageId, OrganizationId, PartitionId};
-use araldo_actors::domain::inbox::{InboxEntry, Marks};
 use araldo_actors::domain::message::{Message, MessageStatus};
 use araldo_actors::domain::service::{ApiKey, Organization, Registry};
 use araldo_actors::port::store::{Arrival, StoreError};
 
 use super::key::{self, Registered};
-use super::row::{InboxRow, IntakeRow, PartitionRow, ServiceRow, decode, unreadable};
+use super::row::{IntakeRow, PartitionRow, ServiceRow, decode, unreadable};
 use super::table::{Table, View};
 
 impl View<'_> {
@@ -40,7 +39,12 @@ impl View<'_> {
         }
     }
 
-    fn ordinal(&self, partition: u16, code: &FiscalCode) -> Result<Option<u32>, StoreError> {
+    /// The ordinal of a citizen.
+    pub(super) fn ordinal(
+        &self,
+        partition: u16,
+        code: &FiscalCode,
+    ) -> Result<Option<u32>, StoreError> {
         let Some(row) = self.get(Table::CitizenIndex, &key::citizen_index(partition, code))? else {
             return Ok(None);
         };
@@ -62,38 +66,6 @@ impl View<'_> {
             .get(Table::Citizens, &key::citizen(partition, ordinal))?
             .ok_or_else(|| StoreError::Damaged(format!("{} is missing", place())))?;
         decode(Table::Citizens, &row, place).map(Some)
-    }
-
-    pub(super) fn inbox(
-        &self,
-        partition: u16,
-        code: &FiscalCode,
-        before: Option<u64>,
-        limit: usize,
-    ) -> Result<Vec<InboxEntry>, StoreError> {
-        let Some(ordinal) = self.ordinal(partition, code)? else { return Ok(Vec::new()) };
-        let newest = match before {
-            Some(0) => return Ok(Vec::new()),
-            Some(before) => before - 1,
-            None => u64::MAX,
-        };
-        let from = key::inbox(partition, ordinal, 0);
-        let to = key::inbox(partition, ordinal, newest);
-        let rows = self.range(Table::Inbox, &from, &to).rev().take(limit);
-        rows.map(|row| {
-            let (at, row) = row?;
-            match (key::trailing_number(&at), InboxRow::from_bytes(&row)) {
-                (Some(sequence), Some(InboxRow { message, published_at })) => Ok(InboxEntry {
-                    sequence,
-                    message,
-                    published_at,
-                    marks: Marks::default(),
-                    marked: 0,
-                }),
-                _ => Err(unreadable(Table::Inbox, || format!("partition {partition}"))),
-            }
-        })
-        .collect()
     }
 
     /// Counters of a partition.

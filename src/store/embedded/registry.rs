@@ -1,12 +1,10 @@
-//! Citizens, the registry and the forgetting of claims: what any node writes.
+//! The registry and the forgetting of claims: what any node writes.
 
 use std::sync::Arc;
 
-use araldo_actors::domain::citizen::Citizen;
-use araldo_actors::domain::id::PartitionId;
 use araldo_actors::domain::service::{ApiKey, Organization, Service};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{StoreError, Upsert, Written};
+use araldo_actors::port::store::StoreError;
 
 use super::group::Group;
 use super::key::{self, Registered};
@@ -17,58 +15,6 @@ use super::table::Table;
 pub(super) const FORGET_AT_ONCE: u64 = 4_096;
 
 impl Group {
-    /// Writes citizens, new or known.
-    pub(super) fn put_citizens(
-        &mut self,
-        citizens: Vec<Citizen>,
-    ) -> Result<Vec<Upsert>, StoreError> {
-        for citizen in &citizens {
-            let partition = self.home(&citizen.fiscal_code);
-            match self.ordinal(&citizen.fiscal_code)? {
-                Some(ordinal) => self.load_citizen(partition, ordinal)?,
-                None => self.check_room(PartitionId(partition), citizens.len())?,
-            }
-        }
-        Ok(citizens.into_iter().map(|citizen| self.put_citizen(citizen)).collect())
-    }
-
-    /// Refuses when the ordinals of a partition could run out.
-    fn check_room(&self, id: PartitionId, new: usize) -> Result<(), StoreError> {
-        let left = u32::MAX - self.partition(id)?.next_ordinal;
-        if usize::try_from(left).is_ok_and(|left| left < new) {
-            return Err(StoreError::Unavailable(format!("partition {id} is full")));
-        }
-        Ok(())
-    }
-
-    fn put_citizen(&mut self, mut citizen: Citizen) -> Upsert {
-        let partition = self.home(&citizen.fiscal_code);
-        if let Some(ordinal) = self.known_ordinal(&citizen.fiscal_code)
-            && let Some(cell) = self.citizen(partition, ordinal)
-        {
-            let stored = &cell.value;
-            citizen.version = stored.version.saturating_add(1);
-            for device in &mut citizen.devices {
-                let known = stored
-                    .devices
-                    .iter()
-                    .find(|known| known.platform == device.platform && known.token == device.token);
-                if let Some(known) = known {
-                    device.registered_at = known.registered_at;
-                }
-            }
-            cell.value = citizen;
-            cell.changed = true;
-            return Upsert { written: Written::Updated, address_taken: false };
-        }
-        citizen.version = 0;
-        let counters = self.partition_mut(partition);
-        let ordinal = counters.next_ordinal;
-        counters.next_ordinal += 1;
-        self.add_citizen(partition, ordinal, citizen);
-        Upsert { written: Written::Inserted, address_taken: false }
-    }
-
     pub(super) fn put_organization(
         &mut self,
         organization: &Organization,

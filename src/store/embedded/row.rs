@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use araldo_actors::domain::books::Books;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{MessageId, OrganizationId, ServiceId};
+use araldo_actors::domain::inbox::{InboxEntry, Marks};
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::service::{Organization, Service, ServiceCategory};
 use araldo_actors::domain::time::Millis;
@@ -39,8 +40,8 @@ pub(super) struct PartitionRow {
     pub(super) checkpoint: u64,
     /// Next journal entry.
     pub(super) tail: u64,
-    /// Publications so far.
-    pub(super) published: u64,
+    /// Publications and changes of marks so far.
+    pub(super) events: u64,
     /// Next citizen.
     pub(super) next_ordinal: u32,
     pub(super) books: Books,
@@ -73,20 +74,42 @@ impl IntakeRow {
 pub(super) struct InboxRow {
     pub(super) message: MessageId,
     pub(super) published_at: Millis,
+    /// Place of the last change of its marks; 0 when they never changed.
+    pub(super) marked: u64,
+    pub(super) marks: Marks,
 }
 
+const READ: u8 = 1;
+const ARCHIVED: u8 = 2;
+
 impl InboxRow {
-    pub(super) fn to_bytes(self) -> [u8; 24] {
-        let mut bytes = [0; 24];
+    pub(super) fn to_bytes(self) -> [u8; 33] {
+        let mut bytes = [0; 33];
         bytes[..16].copy_from_slice(&self.message.to_bytes());
-        bytes[16..].copy_from_slice(&self.published_at.0.to_be_bytes());
+        bytes[16..24].copy_from_slice(&self.published_at.0.to_be_bytes());
+        bytes[24..32].copy_from_slice(&self.marked.to_be_bytes());
+        bytes[32] = if self.marks.read { READ } else { 0 }
+            | if self.marks.archived { ARCHIVED } else { 0 };
         bytes
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let (message, at) = bytes.split_first_chunk::<16>()?;
-        let published_at = Millis(u64::from_be_bytes(at.try_into().ok()?));
-        Some(Self { message: MessageId::from_bytes(*message), published_at })
+        let (message, rest) = bytes.split_first_chunk::<16>()?;
+        let (published_at, rest) = rest.split_first_chunk::<8>()?;
+        let (marked, marks) = rest.split_first_chunk::<8>()?;
+        let &[marks] = marks else { return None };
+        (marks & !(READ | ARCHIVED) == 0).then_some(Self {
+            message: MessageId::from_bytes(*message),
+            published_at: Millis(u64::from_be_bytes(*published_at)),
+            marked: u64::from_be_bytes(*marked),
+            marks: Marks { read: marks & READ != 0, archived: marks & ARCHIVED != 0 },
+        })
+    }
+
+    /// The entry at place `sequence`.
+    pub(super) const fn entry(self, sequence: u64) -> InboxEntry {
+        let Self { message, published_at, marked, marks } = self;
+        InboxEntry { sequence, message, published_at, marks, marked }
     }
 }
 
@@ -192,16 +215,20 @@ pub(super) fn unreadable(table: Table, place: impl FnOnce() -> String) -> StoreE
 
 #[cfg(test)]
 mod tests {
-    use super::{InboxRow, IntakeRow, MessageId, Millis};
+    use super::{InboxRow, IntakeRow, Marks, MessageId, Millis};
 
     #[test]
     fn fixed_rows_survive_the_round_trip() {
         let message = MessageId::new(Millis(3), 4);
         let intake = IntakeRow { message, checksum: 0xdead_beef };
         assert_eq!(IntakeRow::from_bytes(&intake.to_bytes()), Some(intake));
-        let inbox = InboxRow { message, published_at: Millis(u64::MAX) };
-        assert_eq!(InboxRow::from_bytes(&inbox.to_bytes()), Some(inbox));
+        for (read, archived) in [(false, false), (true, false), (false, true), (true, true)] {
+            let marks = Marks { read, archived };
+            let inbox = InboxRow { message, published_at: Millis(u64::MAX), marked: 7, marks };
+            assert_eq!(InboxRow::from_bytes(&inbox.to_bytes()), Some(inbox));
+        }
         assert_eq!(IntakeRow::from_bytes(&[0; 19]), None);
-        assert_eq!(InboxRow::from_bytes(&[0; 25]), None);
+        assert_eq!(InboxRow::from_bytes(&[0; 24]), None);
+        assert_eq!(InboxRow::from_bytes(&[4; 33]), None);
     }
 }

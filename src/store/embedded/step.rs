@@ -3,8 +3,9 @@
 use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint, MessageState};
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{DeviceId, Epoch, MessageId, PartitionId, RouteId};
-use araldo_actors::domain::message::MessageStatus;
+use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
+use araldo_actors::domain::inbox::Marks;
+use araldo_actors::domain::message::{MessageStatus, RejectionReason};
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{Step, StoreError};
@@ -66,13 +67,10 @@ impl Group {
             | Effect::Quarantined { message, .. }
             | Effect::Settled { message, .. }
             | Effect::Deferred { message, .. } => self.load_state(partition, *message),
-            Effect::AddressRefused { citizen, .. } | Effect::DeviceDropped { citizen, .. } => {
-                match self.ordinal(citizen)? {
-                    Some(ordinal) if self.home(citizen) == partition => {
-                        self.load_citizen(partition, ordinal)
-                    }
-                    _ => Ok(()),
-                }
+            Effect::DeviceDropped { citizen, .. } => self.load_record(partition, citizen),
+            Effect::AddressRefused { citizen, address } => {
+                self.load_record(partition, citizen)?;
+                self.load_address(*address)
             }
         }
     }
@@ -82,11 +80,7 @@ impl Group {
             Effect::Processed { message, citizen, deliveries } => {
                 self.process(partition, message, &citizen, deliveries, at);
             }
-            Effect::Rejected { message, reason } => {
-                if self.end(partition, message, MessageStatus::Rejected(reason), at) {
-                    self.partition_mut(partition).books.messages.reject(reason);
-                }
-            }
+            Effect::Rejected { message, reason } => self.reject(partition, message, reason, at),
             Effect::Expired { message } => {
                 if self.end(partition, message, MessageStatus::Expired, at) {
                     self.partition_mut(partition).books.messages.expired += 1;
@@ -104,7 +98,9 @@ impl Group {
             Effect::Deferred { message, endpoint, due, retry } => {
                 self.defer(partition, message, endpoint, due, retry, at);
             }
-            Effect::AddressRefused { .. } => {}
+            Effect::AddressRefused { citizen, address } => {
+                self.refuse_address(partition, &citizen, address);
+            }
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(partition, &citizen, device, registered_before);
             }
@@ -119,11 +115,11 @@ impl Group {
         deliveries: Vec<DeliveryRecord>,
         at: Millis,
     ) {
-        if self.home(citizen) != partition {
-            return;
-        }
-        let Some(ordinal) = self.known_ordinal(citizen) else { return };
-        let published = self.partition_mut(partition).published + 1;
+        let ordinal = self.known_ordinal(citizen).filter(|_| self.home(citizen) == partition);
+        let Some(ordinal) = ordinal else {
+            return self.reject(partition, id, RejectionReason::UserNotFound, at);
+        };
+        let published = self.partition_mut(partition).events + 1;
         let Some(cell) = self.state(partition, id) else { return };
         if cell.value.status != MessageStatus::Accepted {
             return;
@@ -141,7 +137,7 @@ impl Group {
         cell.changed = true;
 
         let counters = self.partition_mut(partition);
-        counters.published = published;
+        counters.events = published;
         counters.books.messages.processed += 1;
         for (endpoint, status) in planned {
             let totals = counters.books.channel(endpoint.channel());
@@ -150,13 +146,17 @@ impl Group {
                 totals.end(outcome);
             }
         }
-        self.put(
-            Table::Inbox,
-            key::inbox(partition, ordinal, published).as_slice(),
-            InboxRow { message: id, published_at: at }.to_bytes().as_slice(),
-        );
+        let row =
+            InboxRow { message: id, published_at: at, marked: 0, marks: Marks::default() };
+        self.add_entry((partition, ordinal, published), row);
         for (endpoint, route, due) in waiting {
             self.mark_due(partition, (published, id), endpoint, &route, due, true);
+        }
+    }
+
+    fn reject(&mut self, partition: u16, id: MessageId, reason: RejectionReason, at: Millis) {
+        if self.end(partition, id, MessageStatus::Rejected(reason), at) {
+            self.partition_mut(partition).books.messages.reject(reason);
         }
     }
 
@@ -248,31 +248,9 @@ impl Group {
             self.set_due(DueKey { partition, route, due, published, message, endpoint }, live);
         }
     }
-
-    fn drop_device(
-        &mut self,
-        partition: u16,
-        code: &FiscalCode,
-        device: DeviceId,
-        registered_before: Millis,
-    ) {
-        let Some(ordinal) = self.known_ordinal(code) else { return };
-        let Some(cell) = self.citizen(partition, ordinal) else { return };
-        if cell.value.fiscal_code != *code {
-            return;
-        }
-        let held = cell.value.devices.len();
-        cell.value
-            .devices
-            .retain(|known| known.registered_at >= registered_before || known.id() != device);
-        if cell.value.devices.len() < held {
-            cell.value.version = cell.value.version.saturating_add(1);
-            cell.changed = true;
-        }
-    }
 }
 
 /// The due entry of a delivery that waits for its route.
-fn waiting(delivery: &DeliveryRecord) -> Option<(Endpoint, RouteId, Millis)> {
+pub(super) fn waiting(delivery: &DeliveryRecord) -> Option<(Endpoint, RouteId, Millis)> {
     Some((delivery.endpoint, delivery.route.clone()?, delivery.status.due()?))
 }

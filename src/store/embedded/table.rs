@@ -17,7 +17,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot, UserV
 use araldo_actors::port::store::StoreError;
 
 /// Number of tables.
-pub(super) const TABLES: usize = 10;
+pub(super) const TABLES: usize = 14;
 
 const MIB: u64 = 1 << 20;
 
@@ -34,6 +34,10 @@ pub(super) enum Table {
     Due = 7,
     Inbox = 8,
     Claims = 9,
+    Changes = 10,
+    Addressed = 11,
+    Addresses = 12,
+    Erasures = 13,
 }
 
 impl Table {
@@ -48,6 +52,10 @@ impl Table {
         Self::Due,
         Self::Inbox,
         Self::Claims,
+        Self::Changes,
+        Self::Addressed,
+        Self::Addresses,
+        Self::Erasures,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -62,6 +70,10 @@ impl Table {
             Self::Due => "due",
             Self::Inbox => "inbox",
             Self::Claims => "claims",
+            Self::Changes => "changes",
+            Self::Addressed => "addressed",
+            Self::Addresses => "addresses",
+            Self::Erasures => "erasures",
         }
     }
 
@@ -74,9 +86,18 @@ impl Table {
             | Self::Claims
             | Self::Intake
             | Self::Due
+            | Self::Addressed
             | Self::Meta => 8 * MIB,
-            Self::Registry => MIB,
+            Self::Changes | Self::Addresses => 4 * MIB,
+            Self::Registry | Self::Erasures => MIB,
         }
+    }
+
+    fn options(self) -> KeyspaceCreateOptions {
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(self.memtable())
+            .filter_block_partitioning_policy(PartitioningPolicy::new([false, true]))
+            .index_block_partitioning_policy(PartitioningPolicy::new([false, true]))
     }
 }
 
@@ -89,14 +110,7 @@ pub(super) struct Tables {
 impl Tables {
     /// Opens the tables of `database`, creating those that are missing.
     pub(super) fn open(database: Database) -> fjall::Result<Self> {
-        let open = |table: Table| {
-            database.keyspace(table.name(), || {
-                KeyspaceCreateOptions::default()
-                    .max_memtable_size(table.memtable())
-                    .filter_block_partitioning_policy(PartitioningPolicy::new([false, true]))
-                    .index_block_partitioning_policy(PartitioningPolicy::new([false, true]))
-            })
-        };
+        let open = |table: Table| database.keyspace(table.name(), || table.options());
         let tables = [
             open(Table::ALL[0])?,
             open(Table::ALL[1])?,
@@ -108,8 +122,28 @@ impl Tables {
             open(Table::ALL[7])?,
             open(Table::ALL[8])?,
             open(Table::ALL[9])?,
+            open(Table::ALL[10])?,
+            open(Table::ALL[11])?,
+            open(Table::ALL[12])?,
+            open(Table::ALL[13])?,
         ];
         Ok(Self { database, tables })
+    }
+
+    /// Reads one row of a database whose tables are not yet opened, making
+    /// none of them.
+    pub(super) fn peek(
+        database: &Database,
+        table: Table,
+        key: &[u8],
+    ) -> Result<Option<UserValue>, StoreError> {
+        if !database.keyspace_exists(table.name()) {
+            return Ok(None);
+        }
+        database
+            .keyspace(table.name(), || table.options())
+            .and_then(|keyspace| keyspace.get(key))
+            .map_err(|error| unavailable(table, &error))
     }
 
     pub(super) const fn keyspace(&self, table: Table) -> &Keyspace {

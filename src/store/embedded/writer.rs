@@ -18,12 +18,15 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use araldo_actors::domain::citizen::Citizen;
-use araldo_actors::domain::id::{Epoch, PartitionId};
+use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::{Epoch, MessageId, PartitionId};
+use araldo_actors::domain::inbox::{InboxEntry, MarkChange};
 use araldo_actors::domain::service::{ApiKey, Organization, Service};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Acceptance, Step, StoreError, Upsert};
+use araldo_actors::port::store::{Acceptance, Erased, Step, StoreError, Swap, Upsert};
 
 use super::accept::Append;
+use super::erase::Erase;
 use super::group::Group;
 use super::mark::CommitMark;
 use super::shared::Shared;
@@ -42,6 +45,9 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Job {
     Accept(Append, Reply<Acceptance>),
     Citizens(Vec<Citizen>, Reply<Vec<Upsert>>),
+    Swap(Box<Citizen>, Option<u64>, Reply<Swap>),
+    Mark(FiscalCode, MessageId, MarkChange, Reply<Option<InboxEntry>>),
+    Erase(Box<Erase>, Reply<Erased>),
     Step(PartitionId, Epoch, Step, Reply<()>),
     Open(PartitionId, Reply<Epoch>),
     Organization(Organization, Reply<()>),
@@ -86,8 +92,8 @@ impl Writer {
             self.shared.set_busy(true);
             let mut next = Some(first);
             while let Some(job) = next {
-                // Looks at the table, so it must see what came before.
-                let alone = matches!(job, Job::Forget(..));
+                // Looks at the tables, so it must see what came before.
+                let alone = matches!(job, Job::Forget(..) | Job::Erase(..));
                 if alone {
                     self.commit();
                 }
@@ -115,6 +121,19 @@ impl Writer {
             Job::Citizens(citizens, reply) => {
                 self.bytes += citizens.len() * ROW_BYTES;
                 let done = group.put_citizens(citizens);
+                self.later(reply, done);
+            }
+            Job::Swap(citizen, expected, reply) => {
+                self.bytes += ROW_BYTES;
+                let done = group.swap_citizen(*citizen, expected);
+                self.later(reply, done);
+            }
+            Job::Mark(citizen, message, change, reply) => {
+                let done = group.mark(&citizen, message, change);
+                self.later(reply, done);
+            }
+            Job::Erase(erase, reply) => {
+                let done = group.erase(*erase);
                 self.later(reply, done);
             }
             Job::Step(partition, epoch, step, reply) => {
@@ -197,6 +216,9 @@ fn refuse(job: Job, error: &StoreError) {
     match job {
         Job::Accept(_, reply) => drop(reply.send(Err(error))),
         Job::Citizens(_, reply) => drop(reply.send(Err(error))),
+        Job::Swap(_, _, reply) => drop(reply.send(Err(error))),
+        Job::Mark(_, _, _, reply) => drop(reply.send(Err(error))),
+        Job::Erase(_, reply) => drop(reply.send(Err(error))),
         Job::Open(_, reply) => drop(reply.send(Err(error))),
         Job::Step(_, _, _, reply)
         | Job::Organization(_, reply)

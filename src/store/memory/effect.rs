@@ -3,9 +3,9 @@
 use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint};
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{DeviceId, MessageId};
+use araldo_actors::domain::id::{AddressId, DeviceId, MessageId};
 use araldo_actors::domain::inbox::{InboxEntry, Marks};
-use araldo_actors::domain::message::MessageStatus;
+use araldo_actors::domain::message::{MessageStatus, RejectionReason};
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
 
@@ -31,7 +31,7 @@ impl Partition {
             Effect::Deferred { message, endpoint, due, retry } => {
                 self.defer(message, endpoint, due, retry, at);
             }
-            Effect::AddressRefused { .. } => {}
+            Effect::AddressRefused { citizen, address } => self.refuse_address(&citizen, address),
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(&citizen, device, registered_before);
             }
@@ -46,13 +46,15 @@ impl Partition {
         at: Millis,
     ) {
         if !self.ordinals.contains_key(&citizen) {
-            return;
+            let reason = RejectionReason::UserNotFound;
+            return self.end(id, MessageStatus::Rejected(reason), at);
         }
         let Some((_, state)) = self.messages.get_mut(&id) else { return };
         if state.status != MessageStatus::Accepted {
             return;
         }
-        let sequence = self.inbox.len() as u64 + 1;
+        self.events += 1;
+        let sequence = self.events;
         state.status = MessageStatus::Processed;
         state.deliveries = deliveries;
         state.published = sequence;
@@ -110,14 +112,21 @@ impl Partition {
     }
 
     fn drop_device(&mut self, code: &FiscalCode, device: DeviceId, registered_before: Millis) {
-        let Some(&ordinal) = self.ordinals.get(code) else { return };
-        let citizen = &mut self.citizens[ordinal];
+        let Some(citizen) = self.citizen_mut(code) else { return };
         let held = citizen.devices.len();
         citizen
             .devices
             .retain(|known| known.id() != device || known.registered_at >= registered_before);
         if citizen.devices.len() < held {
-            citizen.version = citizen.version.saturating_add(1);
+            citizen.revision = citizen.revision.saturating_add(1);
+        }
+    }
+
+    fn refuse_address(&mut self, code: &FiscalCode, address: AddressId) {
+        let Some(citizen) = self.citizen_mut(code) else { return };
+        if citizen.email_validated && citizen.address() == Some(address) {
+            citizen.email_validated = false;
+            citizen.revision = citizen.revision.saturating_add(1);
         }
     }
 }

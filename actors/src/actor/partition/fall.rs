@@ -22,7 +22,7 @@ impl State {
         let Some(mut fallen) = self.active.remove(&code) else { return Ok(()) };
         self.metrics.panics.increment(1);
         let cell = Arc::clone(&fallen.cell);
-        cell.store(self.context.store.citizen(code).await?);
+        cell.store(self.record(code).await?);
         let mut active = Active::start(self.activation(code, cell)).await?;
         active.unsaved = fallen.unsaved;
         active.airborne = fallen.airborne;

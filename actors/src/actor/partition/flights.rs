@@ -48,6 +48,11 @@ impl RouteBook {
         self.pending = self.pending.saturating_sub(1);
     }
 
+    /// Deliveries were cancelled in the store; none of them is in flight.
+    pub(crate) const fn cancelled(&mut self, count: u64) {
+        self.pending = self.pending.saturating_sub(count);
+    }
+
     /// A delivery not in flight is due at `at`.
     pub(crate) fn due_at(&mut self, at: Millis) {
         self.next_due = Some(self.next_due.map_or(at, |due| due.min(at)));

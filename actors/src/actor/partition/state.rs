@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use super::active::Active;
+use super::erasure::Erasures;
 use super::{Context, RouteBook};
 use crate::actor::citizen::Activation;
 use crate::domain::citizen::Citizen;
@@ -55,6 +56,7 @@ pub(crate) struct State {
     /// Falls, by the message whose turn it was. Entries leave with the
     /// message's last turn.
     pub(crate) panics: HashMap<MessageId, u32>,
+    pub(crate) erasures: Erasures,
     /// Tickets issued and not yet handed over, by route.
     pub(crate) departures: Vec<Vec<Ticket>>,
     pub(crate) draining: Option<Vec<oneshot::Sender<()>>>,
@@ -87,7 +89,7 @@ impl State {
     }
 
     /// Takes note of journal entries up to `tail`.
-    const fn learn(&mut self, tail: u64) {
+    pub(super) const fn learn(&mut self, tail: u64) {
         if tail > self.tail {
             self.unprocessed += tail - self.tail;
             self.tail = tail;
@@ -95,7 +97,7 @@ impl State {
     }
 
     /// Reads the journal while there is room.
-    async fn read(&mut self) -> Outcomes {
+    pub(super) async fn read(&mut self) -> Outcomes {
         while self.next_read < self.tail && self.read_some().await? {}
         Ok(())
     }
@@ -103,7 +105,7 @@ impl State {
     /// Reads what there is room for; false when that is nothing.
     async fn read_some(&mut self) -> Result<bool, ActorProcessingErr> {
         let room = self.context.limits.max_active.saturating_sub(self.arrivals_in_hand);
-        if room == 0 || self.draining.is_some() {
+        if room == 0 || self.draining.is_some() || self.holds_reading() {
             return Ok(false);
         }
         let arrivals = self.context.store.arrivals(self.context.id, self.next_read, room).await?;
@@ -137,6 +139,7 @@ impl State {
         citizen: Option<Citizen>,
         input: CitizenMessage,
     ) -> Outcomes {
+        let citizen = citizen.filter(|_| !self.erasures.includes(&code));
         if let Some(active) = self.active.get_mut(&code) {
             active.cell.store(citizen);
             active.give(input);
@@ -242,6 +245,7 @@ impl State {
             self.context.store.commit(self.context.id, self.epoch, step).await?;
             self.checkpoint = mark;
         }
+        self.wake(&turns);
         for (code, turn) in turns {
             self.stored(code, turn, at);
         }
@@ -250,6 +254,15 @@ impl State {
         self.pull().await?;
         self.rest_if_drained();
         Ok(())
+    }
+
+    /// Wakes the live sessions of those whose inbox got a message.
+    fn wake(&self, turns: &[(FiscalCode, Turn)]) {
+        let effects = turns.iter().flat_map(|(_, turn)| &turn.effects);
+        self.context.hub().ring(effects.filter_map(|effect| match effect {
+            Effect::Processed { citizen, .. } => Some(citizen),
+            _ => None,
+        }));
     }
 
     /// Accounts for a stored turn and issues the tickets of its attempts.
@@ -346,8 +359,7 @@ impl State {
     /// one before they start.
     pub(crate) async fn changed(&mut self, code: FiscalCode) -> Outcomes {
         if let Some(active) = self.active.get(&code) {
-            let citizen = self.context.store.citizen(code).await?;
-            active.cell.store(citizen);
+            active.cell.store(self.record(code).await?);
         }
         Ok(())
     }

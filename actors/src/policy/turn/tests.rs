@@ -2,28 +2,36 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{AT_ONCE, Answered, RouteEntry, RouteTable, consent, plan, prepare, react};
+use super::{AT_ONCE, Answered, RouteEntry, RouteTable, Target, consent, plan, prepare, react};
 use crate::domain::answer::Answer;
 use crate::domain::citizen::{Citizen, Platform};
 use crate::domain::delivery::Endpoint;
 use crate::domain::effect::Effect;
+use crate::domain::id::AddressId;
 use crate::domain::message::{Message, RejectionReason};
+use crate::domain::notification::{Carrier, Notification};
 use crate::domain::outcome::{DeliveryStatus, Failure, Outcome, Suppression};
 use crate::domain::preference::{PushContent, ServicePreference};
 use crate::domain::time::Millis;
 use crate::policy::backoff::RetryPolicy;
 use crate::policy::fixture::{ACCEPTED_AT, citizen, device, message, route, service};
+use std::sync::Arc;
 use std::time::Duration;
+
+mod mailbox;
 
 const RETRY: RetryPolicy =
     RetryPolicy { base: Duration::from_secs(10), max: Duration::from_secs(60), budget: 3 };
 
-fn entry(platform: Platform, name: &str) -> RouteEntry {
-    RouteEntry { id: route(name), platform, retry: RETRY }
+const APNS: Carrier = Carrier::Push(Platform::Apns);
+const FCM: Carrier = Carrier::Push(Platform::Fcm);
+
+fn entry(carrier: Carrier, name: &str) -> RouteEntry {
+    RouteEntry { id: route(name), carrier, retry: RETRY }
 }
 
 fn routes() -> RouteTable {
-    RouteTable::new(vec![entry(Platform::Apns, "apple"), entry(Platform::Fcm, "google")])
+    RouteTable::new(vec![entry(APNS, "apple"), entry(FCM, "google")])
 }
 
 fn two_devices() -> Citizen {
@@ -49,7 +57,7 @@ fn an_arrival_is_stored_in_the_inbox_and_attempted_on_every_device() {
 
 #[test]
 fn a_device_without_a_route_is_not_planned() {
-    let only_apple = RouteTable::new(vec![entry(Platform::Apns, "apple")]);
+    let only_apple = RouteTable::new(vec![entry(APNS, "apple")]);
     let plan = plan(&message(), Some(&two_devices()), Some(&service()), &only_apple, ACCEPTED_AT);
     assert_eq!(plan.attempts.len(), 1);
     let Effect::Processed { deliveries, .. } = plan.effect else { panic!("{:?}", plan.effect) };
@@ -97,7 +105,8 @@ fn arrivals_that_cannot_be_processed_end_with_ios_reasons() {
 fn an_attempt_follows_what_the_citizen_wants_now() {
     let citizen = two_devices();
     let end = |citizen: Option<&Citizen>, now| {
-        prepare(&message(), endpoint(&two_devices()), citizen, Some(&service()), now).err()
+        let (message, service) = (Arc::new(message()), Arc::new(service()));
+        prepare(&message, endpoint(&two_devices()), citizen, Some(&service), now).err()
     };
     assert_eq!(end(Some(&citizen), ACCEPTED_AT), None);
     assert_eq!(end(Some(&citizen), message().expires_at()), Some(Outcome::Expired));
@@ -133,7 +142,7 @@ fn answered(answer: Answer) -> Answered {
         endpoint: endpoint(&two_devices()),
         retries: 0,
         expires_at: message.expires_at(),
-        registered_at: Millis(1_000),
+        target: Some(Target::Device(Millis(1_000))),
         answer,
     }
 }
@@ -188,8 +197,12 @@ fn what_a_push_shows_follows_the_present_choice() {
     let mut citizen = two_devices();
     let body = |citizen: &Citizen| {
         let at = endpoint(&two_devices());
-        let prepared = prepare(&message(), at, Some(citizen), Some(&service()), ACCEPTED_AT);
-        prepared.map(|prepared| prepared.push.notice.body.clone())
+        let (message, service) = (Arc::new(message()), Arc::new(service()));
+        let prepared = prepare(&message, at, Some(citizen), Some(&service), ACCEPTED_AT);
+        prepared.map(|prepared| match prepared.notification {
+            Notification::Push(push) => push.notice.body.clone(),
+            Notification::Email(email) => panic!("{email:?}"),
+        })
     };
     citizen.push_content = PushContent::Full;
     assert_eq!(body(&citizen), Ok(message().content.subject));
@@ -225,12 +238,26 @@ fn retries_end_with_the_budget_and_with_the_time_to_live() {
 
 #[test]
 fn two_routes_of_a_platform_share_its_devices_and_keep_them() {
-    let table = RouteTable::new(vec![entry(Platform::Apns, "one"), entry(Platform::Apns, "two")]);
+    let table = RouteTable::new(vec![entry(APNS, "one"), entry(APNS, "two")]);
     let chosen = |n: usize| {
-        table.route(&device(Platform::Apns, &format!("token {n}"))).map(|r| r.as_str().to_owned())
+        table.device(&device(Platform::Apns, &format!("token {n}"))).map(|r| r.as_str().to_owned())
     };
     let first = (0..1_000).filter(|&n| chosen(n).as_deref() == Some("one")).count();
     assert!((400..600).contains(&first), "{first}");
     assert!((0..100).all(|n| chosen(n) == chosen(n)));
-    assert_eq!(table.route(&device(Platform::Fcm, "f")), None);
+    assert_eq!(table.device(&device(Platform::Fcm, "f")), None);
+    assert_eq!(table.mailbox(AddressId::of("maria@example.org")), None);
+}
+
+#[test]
+fn two_relays_share_the_addresses_and_keep_them() {
+    let table = RouteTable::new(vec![entry(Carrier::Email, "one"), entry(Carrier::Email, "two")]);
+    let chosen = |n: usize| {
+        let address = AddressId::of(&format!("citizen.{n}@example.org"));
+        table.mailbox(address).map(|r| r.as_str().to_owned())
+    };
+    let first = (0..1_000).filter(|&n| chosen(n).as_deref() == Some("one")).count();
+    assert!((400..600).contains(&first), "{first}");
+    assert!((0..100).all(|n| chosen(n) == chosen(n)));
+    assert_eq!(table.device(&device(Platform::Apns, "a")), None);
 }
