@@ -6,7 +6,7 @@
 //! settles once), which is what makes a replay after a crash harmless.
 
 use super::alert::{Cursor, Walk};
-use super::delivery::{DeliveryRecord, Endpoint};
+use super::delivery::{Channel, DeliveryRecord, Endpoint};
 use super::fiscal_code::FiscalCode;
 use super::id::{AddressId, DeviceId, MessageId};
 use super::ledger::{Mark, Run};
@@ -94,6 +94,8 @@ pub enum Effect {
         alert: MessageId,
         /// Which of its walks.
         walk: Walk,
+        /// The channel that walk serves, in whose books it counts.
+        channel: Channel,
         /// How far it is now.
         cursor: Cursor,
         /// The ordinals visited; none when only stragglers ended.
