@@ -10,7 +10,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, RouteConfig};
 use crate::http::{self, Http};
 use crate::provider::OptionsError;
+use crate::secret::Secret;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use crate::system::{SystemClock, SystemRng};
 use crate::telemetry::{self, Metrics, TelemetryError};
@@ -57,6 +58,14 @@ pub enum ServeError {
     /// Several things are wrong with the routes: at least one.
     #[error("{}", lines(.0))]
     Routes(Vec<ServeError>),
+    /// This installation's secret cannot be read or made.
+    #[error("citizen.secret_file: {file}: {error}", file = .file.display())]
+    Secret {
+        /// As configured, or in the store's directory.
+        file: PathBuf,
+        /// What the system said, or what is wrong with it.
+        error: io::Error,
+    },
     /// The engine could not start.
     #[error("the engine cannot start: {0}")]
     Engine(#[from] StartError),
@@ -79,7 +88,7 @@ impl ServeError {
     #[must_use]
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Route { .. } | Self::Routes(_) => true,
+            Self::Route { .. } | Self::Routes(_) | Self::Secret { .. } => true,
             Self::Store(error) => {
                 matches!(error, OpenError::Partitions { .. } | OpenError::PartitionRange(_))
             }
@@ -130,14 +139,28 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
     let routes = route::all(&config.routes, &config.store.path).map_err(ServeError::Routes)?;
     let store = Arc::new(open_store(&config).await?);
+    let secret = secret(&config)?;
     let ports =
         Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
-    let running = pipeline::start(settings::engine(&config), ports, routes).await?;
+    let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
     first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
     let served = run(config, listener, &store, running, metrics).await;
     // The last owner: its drop waits for the writer thread.
     let closed = tokio::task::spawn_blocking(move || drop(store)).await;
     served.and(closed.map_err(io::Error::other).map_err(ServeError::Io))
+}
+
+/// This installation's secret. Only in the store's own directory, which is
+/// there by now, is it made: several nodes share the file that is configured.
+fn secret(config: &Config) -> Result<Secret, ServeError> {
+    let (file, secret) = if let Some(file) = &config.citizen.secret_file {
+        (file.clone(), std::fs::metadata(file).and_then(|_| Secret::load_or_create(file)))
+    } else {
+        let file = config.store.path.join("secret.key");
+        let secret = Secret::load_or_create(&file);
+        (file, secret)
+    };
+    secret.map_err(|error| ServeError::Secret { file, error })
 }
 
 async fn open_store(config: &Config) -> Result<EmbeddedStore, ServeError> {

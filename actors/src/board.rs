@@ -25,7 +25,7 @@ pub enum RouteState {
 pub struct RouteView {
     /// Its name.
     pub id: RouteId,
-    /// `apns`, `fcm`.
+    /// `apns`, `fcm`, `smtp`.
     pub kind: &'static str,
     /// Its state.
     pub state: RouteState,

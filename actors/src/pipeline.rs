@@ -138,13 +138,15 @@ pub async fn start(
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let addresses: Vec<_> =
         contexts.iter().map(|context| (context.id.clone(), context.address.clone())).collect();
-    let push = contexts.into_iter().map(route_child).collect();
+    let (push, email) = contexts.into_iter().partition(|context| context.carrier != Carrier::Email);
+    let routes_of = |contexts: Vec<_>| contexts.into_iter().map(route_child).collect();
     let slices = assembly.partitions(&addresses).into_iter().map(partition_child).collect();
     let routes: Vec<_> = addresses.into_iter().map(|(_, address)| address).collect();
     let audience = Audience { partitions: Arc::clone(&assembly.handles), routes: routes.clone() };
     let broom = assembly.broom();
     let root = assembly.children(vec![
-        supervisor_child("push", assembly.children(push)),
+        supervisor_child("push", assembly.children(routes_of(push))),
+        supervisor_child("email", assembly.children(routes_of(email))),
         supervisor_child("in-app", assembly.children(assembly.live())),
         supervisor_child("partitions", assembly.children(slices)),
         Child::of("ticker", || Ticker, move |_| audience.clone()),
@@ -195,7 +197,7 @@ impl Assembly {
     fn route(&self, route: RouteOptions) -> Arc<route::Context> {
         Arc::new(route::Context {
             id: route.id,
-            kind: route.carrier.as_str(),
+            carrier: route.carrier,
             connector: route.connector,
             connections: route.connections,
             breaker: route.breaker,

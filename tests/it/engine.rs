@@ -1,20 +1,26 @@
 //! The engine's promises, on a paused clock.
 
+mod email;
+mod erasure;
 mod harness;
+mod live;
+mod preference;
+mod provider;
 
 use araldo::store::memory::MemoryStore;
 use araldo_actors::domain::answer::Answer;
+use araldo_actors::domain::inbox::InboxRange;
 use araldo_actors::domain::message::MessageStatus;
 use araldo_actors::domain::service::Service;
 use araldo_actors::engine::SubmitError;
-use harness::{Harness, OPTIONS, citizen};
+use harness::{Harness, OPTIONS, citizen, token};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-const MINUTE: Duration = Duration::from_secs(60);
-const REASON: &str = "Test";
+pub const MINUTE: Duration = Duration::from_secs(60);
+pub const REASON: &str = "Test";
 
 async fn with_citizens(count: usize) -> Harness {
     let harness = Harness::start().await;
@@ -33,8 +39,9 @@ async fn a_message_reaches_inbox_and_device() {
     assert_eq!(harness.provider.count(), 1);
     let (_, state) = harness.running.engine.message(code, id).await.unwrap().unwrap();
     assert_eq!(state.status, MessageStatus::Processed);
-    let inbox = harness.running.engine.inbox(code, None, 10).await.unwrap();
-    assert_eq!(inbox.iter().map(|entry| entry.message).collect::<Vec<_>>(), [id]);
+    let all = InboxRange { limit: 10, ..InboxRange::default() };
+    let inbox = harness.running.engine.inbox(code, all).await.unwrap();
+    assert_eq!(inbox.iter().map(|item| item.entry.message).collect::<Vec<_>>(), [id]);
     harness.assert_conserved().await;
 }
 
@@ -87,7 +94,7 @@ async fn a_failed_attempt_is_repeated_later_under_the_same_id() {
     assert_eq!(books.all_deliveries().retried, 2);
     let requests = harness.provider.requests.lock().unwrap();
     assert_eq!(requests.len(), 3);
-    assert!(requests.iter().all(|(push, _)| push.delivery == requests[0].0.delivery));
+    assert!(requests.iter().all(|(push, _)| push.delivery() == requests[0].0.delivery()));
     assert!(requests[1].1 - requests[0].1 >= Duration::from_secs(30));
 }
 
@@ -108,8 +115,7 @@ async fn attempts_end_with_the_time_to_live() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_out_of_reach_holds_messages_and_loses_none() {
     let harness = with_citizens(600).await;
-    harness.provider.reachable.store(false, Ordering::Relaxed);
-    harness.provider.closed.store(true, Ordering::Relaxed);
+    harness.provider.cut();
     tokio::time::sleep(Duration::from_secs(1)).await;
     for number in 0..600 {
         harness.submit(citizen(number).fiscal_code).await;
@@ -240,15 +246,10 @@ async fn first_attempts_to_a_citizen_go_out_in_the_order_accepted() {
         accepted[number % 5].push(harness.submit(citizen(number % 5).fiscal_code).await);
     }
     harness.settle(MINUTE).await;
-    let requests = harness.provider.requests.lock().unwrap();
+    let attempts = harness.provider.attempts();
     for (number, expected) in accepted.iter().enumerate() {
-        let token = citizen(number).devices[0].token.clone();
-        let sent: Vec<_> = requests
-            .iter()
-            .filter(|(push, _)| push.token == token)
-            .map(|(push, _)| push.message)
-            .collect();
-        assert_eq!(&sent, expected);
+        let own = attempts.iter().filter(|(to, _)| *to == token(number));
+        assert_eq!(&own.map(|(_, message)| *message).collect::<Vec<_>>(), expected);
     }
 }
 

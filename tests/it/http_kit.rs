@@ -8,6 +8,8 @@ use araldo::http::{Http, key};
 use araldo::store::memory::MemoryStore;
 use araldo::system::{SystemClock, SystemRng};
 use araldo_actors::domain::service::Role;
+use araldo_actors::erasure::ErasureKey;
+use araldo_actors::live::LiveLimits;
 use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, Running};
 use araldo_actors::policy::admission::AdmissionLimits;
 use araldo_actors::policy::restart::Intensity;
@@ -22,7 +24,9 @@ const OPTIONS: EngineOptions = EngineOptions {
     partitions: 4,
     partition: PartitionLimits { max_active: 64, credits: 64, max_panics: 3 },
     admission: AdmissionLimits { in_flight: 100, backlog: 10_000 },
+    live: LiveLimits { max_sessions: 100, max_sessions_per_citizen: 3 },
     claims_kept: Duration::from_secs(86_400),
+    erasure_key: ErasureKey([7; 32]),
     intensity: Intensity { restarts: 10, within: Duration::from_secs(10) },
 };
 

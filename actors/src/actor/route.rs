@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::board::{Board, RouteState, RouteView};
 use crate::domain::answer::Reason;
 use crate::domain::id::RouteId;
+use crate::domain::notification::Carrier;
 use crate::domain::time::Millis;
 use crate::message::connection::ConnectionMessage;
 use crate::message::route::{RouteMessage, Signal};
@@ -29,7 +30,7 @@ use super::connection;
 /// What every generation of a route starts from.
 pub(crate) struct Context {
     pub(crate) id: RouteId,
-    pub(crate) kind: &'static str,
+    pub(crate) carrier: Carrier,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) connections: usize,
     pub(crate) breaker: BreakerLimits,
@@ -313,7 +314,7 @@ impl State {
         };
         self.context.board.show_route(RouteView {
             id: self.context.id.clone(),
-            kind: self.context.kind,
+            kind: self.context.carrier.as_str(),
             state,
             connections,
             queued: self.queue.len() + self.in_flight(),

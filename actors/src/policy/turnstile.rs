@@ -51,6 +51,11 @@ impl<I: PartialEq, K: PartialEq + Clone, T> Turnstile<I, K, T> {
         behind.into_iter().map(|(_, _, item)| item).collect()
     }
 
+    /// Returns all that wait, whatever their key; those out stay so.
+    pub fn withdraw(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.waiting).into_iter().map(|(_, _, item)| item).collect()
+    }
+
     fn take(&mut self, id: &I) -> Option<K> {
         let place = self.out.iter().position(|(out, _)| out == id)?;
         Some(self.out.swap_remove(place).1)
@@ -85,6 +90,19 @@ mod tests {
         assert_eq!(stile.enter(3, 'a', "a3"), None);
         assert_eq!(stile.recall(&1), ["a2", "a3"]);
         assert_eq!(stile.enter(1, 'a', "a1"), Some("a1"));
+    }
+
+    #[test]
+    fn what_is_withdrawn_waits_no_more_and_what_is_out_comes_back() {
+        let mut stile = Turnstile::default();
+        assert_eq!(stile.enter(1, 'a', "a1"), Some("a1"));
+        assert_eq!(stile.enter(2, 'b', "b2"), Some("b2"));
+        assert_eq!(stile.enter(3, 'a', "a3"), None);
+        assert_eq!(stile.enter(4, 'b', "b4"), None);
+        assert_eq!(stile.withdraw(), ["a3", "b4"]);
+        assert_eq!(stile.enter(5, 'a', "a5"), None, "a1 is still out");
+        assert_eq!(stile.leave(&2), None);
+        assert_eq!(stile.leave(&1), Some("a5"));
     }
 
     proptest! {

@@ -1,30 +1,30 @@
-//! The engine over the reference store, a scripted provider, a paused clock
+//! The engine over the reference store, scripted providers, a paused clock
 //! and a seeded rng: every timer exact, every answer chosen by the test.
 
 use araldo::store::memory::MemoryStore;
-use araldo_actors::domain::answer::Answer;
 use araldo_actors::domain::books::Books;
 use araldo_actors::domain::citizen::{Citizen, Device, Platform};
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{DeliveryId, MessageId, OrganizationId, RouteId, ServiceId};
+use araldo_actors::domain::id::{MessageId, OrganizationId, ServiceId};
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::message::{Content, FeatureLevel};
+use araldo_actors::domain::notification::Carrier;
 use araldo_actors::domain::service::{Organization, Service, ServiceCategory};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::engine::Submission;
-use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, RouteOptions, Running};
+use araldo_actors::erasure::ErasureKey;
+use araldo_actors::live::LiveLimits;
+use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, Running};
 use araldo_actors::policy::admission::AdmissionLimits;
-use araldo_actors::policy::backoff::RetryPolicy;
-use araldo_actors::policy::breaker::BreakerLimits;
 use araldo_actors::policy::restart::Intensity;
 use araldo_actors::port::clock::Clock;
-use araldo_actors::port::provider::{ConnectError, Connector, Link, Push};
 use araldo_actors::port::rng::Rng;
-use async_trait::async_trait;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
+
+pub use super::provider::{Provider, route};
 
 pub const START: u64 = 1_700_000_000_000;
 
@@ -72,82 +72,13 @@ impl Rng for TestRng {
     }
 }
 
-/// What the provider answers to its n-th request.
-pub type Script = Box<dyn Fn(usize, &Push) -> Answer + Send + Sync>;
-
-/// A provider that answers by script and writes down what it was asked.
-pub struct Provider {
-    pub script: Mutex<Script>,
-    pub latency: Mutex<Duration>,
-    pub window: AtomicUsize,
-    pub reachable: AtomicBool,
-    pub closed: Arc<AtomicBool>,
-    pub requests: Mutex<Vec<(Push, Duration)>>,
-    pub connections: AtomicUsize,
-    pub busy: AtomicUsize,
-    pub busiest: AtomicUsize,
-    start: Instant,
-}
-
-impl Provider {
-    pub fn deliveries(&self) -> Vec<DeliveryId> {
-        self.requests.lock().unwrap().iter().map(|(push, _)| push.delivery).collect()
-    }
-
-    pub fn count(&self) -> usize {
-        self.requests.lock().unwrap().len()
-    }
-
-    pub fn answer_with(&self, script: impl Fn(usize, &Push) -> Answer + Send + Sync + 'static) {
-        *self.script.lock().unwrap() = Box::new(script);
-    }
-}
-
-pub struct ProviderConnector(pub Arc<Provider>);
-struct ProviderLink(Arc<Provider>, Arc<AtomicBool>);
-
-#[async_trait]
-impl Connector for ProviderConnector {
-    async fn connect(&self) -> Result<Arc<dyn Link>, ConnectError> {
-        self.0.connections.fetch_add(1, Ordering::Relaxed);
-        if !self.0.reachable.load(Ordering::Relaxed) {
-            return Err(ConnectError::Unreachable("connection refused".into()));
-        }
-        self.0.closed.store(false, Ordering::Relaxed);
-        Ok(Arc::new(ProviderLink(Arc::clone(&self.0), Arc::clone(&self.0.closed))))
-    }
-}
-
-#[async_trait]
-impl Link for ProviderLink {
-    fn capacity(&self) -> usize {
-        if self.is_closed() { 0 } else { self.0.window.load(Ordering::Relaxed) }
-    }
-
-    fn is_closed(&self) -> bool {
-        self.1.load(Ordering::Relaxed)
-    }
-
-    async fn send(&self, push: &Push) -> Answer {
-        let number = {
-            let mut requests = self.0.requests.lock().unwrap();
-            requests.push((push.clone(), self.0.start.elapsed()));
-            requests.len() - 1
-        };
-        let busy = self.0.busy.fetch_add(1, Ordering::Relaxed) + 1;
-        self.0.busiest.fetch_max(busy, Ordering::Relaxed);
-        let latency = *self.0.latency.lock().unwrap();
-        tokio::time::sleep(latency).await;
-        self.0.busy.fetch_sub(1, Ordering::Relaxed);
-        let script = self.0.script.lock().unwrap();
-        script(number, push)
-    }
-}
-
 /// Everything a test holds.
 pub struct Harness {
     pub running: Running,
+    /// Takes the pushes.
     pub provider: Arc<Provider>,
+    /// Takes the mails.
+    pub relay: Arc<Provider>,
     pub clock: Arc<TestClock>,
     pub rng: Arc<TestRng>,
     pub service: Arc<Service>,
@@ -157,7 +88,9 @@ pub const OPTIONS: EngineOptions = EngineOptions {
     partitions: 4,
     partition: PartitionLimits { max_active: 64, credits: 64, max_panics: 3 },
     admission: AdmissionLimits { in_flight: 1_000, backlog: 100_000 },
+    live: LiveLimits { max_sessions: 10_000, max_sessions_per_citizen: 10 },
     claims_kept: Duration::from_secs(86_400),
+    erasure_key: ErasureKey([7; 32]),
     intensity: Intensity { restarts: 1_000, within: Duration::from_secs(10) },
 };
 
@@ -171,23 +104,17 @@ impl Harness {
         let clock =
             Arc::new(TestClock { start, panic_every: AtomicU32::new(0), looks: AtomicU32::new(0) });
         let rng = Arc::new(TestRng { state: AtomicU64::new(1), poisoned: AtomicBool::new(false) });
-        let provider = Arc::new(Provider {
-            script: Mutex::new(Box::new(|_, _| Answer::Accepted)),
-            latency: Mutex::new(Duration::from_millis(10)),
-            window: AtomicUsize::new(100),
-            reachable: AtomicBool::new(true),
-            closed: Arc::default(),
-            requests: Mutex::default(),
-            connections: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
-            busiest: AtomicUsize::new(0),
-            start,
-        });
+        let provider = Arc::new(Provider::new(start));
+        let relay = Arc::new(Provider::new(start));
         let ports = Ports { store, clock: clock.clone(), rng: rng.clone() };
-        let running = pipeline::start(options, ports, vec![route(&provider)]).await.unwrap();
+        let routes = vec![
+            route("apple", Carrier::Push(Platform::Apns), &provider),
+            route("relay", Carrier::Email, &relay),
+        ];
+        let running = pipeline::start(options, ports, routes).await.unwrap();
         let service = Arc::new(service());
         running.engine.put_service((*service).clone()).await.unwrap();
-        Self { running, provider, clock, rng, service }
+        Self { running, provider, relay, clock, rng, service }
     }
 
     pub async fn register(&self, citizens: Vec<Citizen>) {
@@ -238,25 +165,6 @@ impl Harness {
     }
 }
 
-fn route(provider: &Arc<Provider>) -> RouteOptions {
-    RouteOptions {
-        id: RouteId::parse("apple").unwrap(),
-        platform: Platform::Apns,
-        connector: Arc::new(ProviderConnector(Arc::clone(provider))),
-        connections: 2,
-        retry: RetryPolicy {
-            base: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-            budget: 10,
-        },
-        breaker: BreakerLimits {
-            threshold: 5,
-            base: Duration::from_secs(1),
-            max: Duration::from_secs(60),
-        },
-    }
-}
-
 pub fn service() -> Service {
     Service {
         id: ServiceId::parse("mensa").unwrap(),
@@ -298,8 +206,25 @@ pub fn citizen(number: usize) -> Citizen {
     let mut citizen = Citizen::new(FiscalCode::parse(&code).unwrap());
     citizen.devices = vec![Device {
         platform: Platform::Apns,
-        token: format!("{number:064x}"),
+        token: token(number),
         registered_at: Millis(1),
+        installation: None,
     }];
     citizen
+}
+
+/// The n-th synthetic citizen, with one device and a validated address.
+pub fn with_address(number: usize) -> Citizen {
+    let email = Some(address(number));
+    Citizen { email, email_validated: true, ..citizen(number) }
+}
+
+/// The address of the n-th synthetic citizen.
+pub fn address(number: usize) -> String {
+    format!("citizen.{number}@example.org")
+}
+
+/// The token of the n-th synthetic citizen's device.
+pub fn token(number: usize) -> String {
+    format!("{number:064x}")
 }

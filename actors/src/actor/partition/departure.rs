@@ -86,11 +86,20 @@ impl State {
         let now = self.now();
         self.give_back(code, route, key);
         let recalled = self.active.get_mut(&code).map(|active| active.stile.recall(key));
-        for attempt in recalled.into_iter().flatten() {
-            self.give_back(code, route, &(attempt.message.id, attempt.endpoint));
-        }
+        self.hold_back(code, recalled.unwrap_or_default());
         if let Some(book) = self.route(route) {
             book.due_at(now);
+        }
+    }
+
+    /// Takes back attempts that have not been issued: they stay due.
+    pub(super) fn hold_back(&mut self, code: FiscalCode, attempts: Vec<Attempt>) {
+        let now = self.now();
+        for Attempt { message, endpoint, route, .. } in attempts {
+            self.give_back(code, &route, &(message.id, endpoint));
+            if let Some(book) = self.route(&route) {
+                book.due_at(now);
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use crate::message::partition::{Erase, TooManyErasures};
 use crate::port::store::{Backlog, StoreError};
 
 /// Citizens waiting to be erased in one partition, and callers waiting for
-/// that: each costs a look at every message of the partition.
+/// that: callers come back, so few need to be held.
 const MAX_WAITING: usize = 64;
 
 type Answer = oneshot::Sender<Result<u64, TooManyErasures>>;
@@ -81,8 +81,7 @@ impl State {
             let _ = done.send(Err(TooManyErasures));
             return Ok(());
         }
-        let record = self.context.store.citizen(code).await?;
-        if !record.is_some_and(|citizen| !if_asked || is_asked(&citizen)) {
+        if if_asked && !self.context.store.citizen(code).await?.is_some_and(|c| is_asked(&c)) {
             let _ = done.send(Ok(0));
             return Ok(());
         }
@@ -92,8 +91,10 @@ impl State {
         let waiting = self.erasures.0.entry(code).or_insert(begun);
         waiting.if_asked &= if_asked;
         waiting.callers.push(done);
-        if let Some(active) = self.active.get(&code) {
+        if let Some(active) = self.active.get_mut(&code) {
             active.cell.store(None);
+            let behind = active.stile.withdraw();
+            self.hold_back(code, behind);
         }
         self.read().await
     }
@@ -145,15 +146,17 @@ impl State {
     /// request was taken back. Returns the number of messages removed.
     async fn remove(&mut self, code: FiscalCode, waiting: &Waiting) -> Result<u64, StoreError> {
         let store = &self.context.store;
-        let Some(citizen) = store.citizen(code).await? else { return Ok(0) };
-        if waiting.if_asked && !is_asked(&citizen) {
+        let citizen = store.citizen(code).await?;
+        if waiting.if_asked && !citizen.as_ref().is_some_and(is_asked) {
             return Ok(0);
         }
         let now = self.now();
-        let asked = citizen.data_requests.get(&DataChoice::Delete);
+        let asked = citizen.and_then(|citizen| {
+            citizen.data_requests.get(&DataChoice::Delete).map(|request| request.created_at)
+        });
         let record = Erasure {
             subject: waiting.subject,
-            requested_at: asked.map_or(now, |request| request.created_at),
+            requested_at: asked.unwrap_or(now),
             erased_at: now,
             messages: 0,
         };
