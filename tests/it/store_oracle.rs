@@ -24,6 +24,8 @@ use crate::store_fixture::{
     leaving, message, plan, reachable, route,
 };
 
+mod alert;
+
 /// People in the tests; the last of them is never registered.
 const PEOPLE: u32 = 6;
 /// Addresses they share, and one that nobody has.
@@ -45,6 +47,7 @@ enum Operation {
     Due { partition: u16, until: u64, limit: usize, skip: usize },
     Arrivals { partition: u16, from: u64, limit: usize },
     Forget(u64),
+    Alert(alert::Operation),
     Restart,
 }
 
@@ -143,6 +146,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64, profile()), 1..5)
             .prop_map(Operation::Put),
         12 => citizens_own(),
+        14 => alert::operation().prop_map(Operation::Alert),
         6 => (0..30_u64, 0..PEOPLE, key)
             .prop_map(|(n, to, key)| Operation::Accept { n, to, key }),
         1 => partition.clone().prop_map(Operation::Open),
@@ -166,6 +170,14 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (1_000..1_040_u64).prop_map(Operation::Forget),
         1 => Just(Operation::Restart),
     ]
+}
+
+/// People and alerts to begin with: found by chance, they would take long.
+fn population() -> Vec<Operation> {
+    let nothing = Profile { address: None, validated: false };
+    let everyone = (0..PEOPLE - 1).map(|person| (person, 100, nothing)).collect();
+    let accept = |n| Operation::Alert(alert::Operation::Accept { n, key: None });
+    vec![Operation::Put(everyone), accept(0), accept(1)]
 }
 
 /// What the test knows: which messages exist, and the owners' epochs.
@@ -288,6 +300,7 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
             format!("{:?}", store.arrivals(PartitionId(*partition), *from, *limit).await)
         }
         Operation::Forget(before) => format!("{:?}", store.forget_claims(Millis(*before)).await),
+        Operation::Alert(operation) => alert::run(store, operation, known).await,
         Operation::Restart => String::new(),
         _ => run_citizens_own(store, operation, known).await,
     }
@@ -365,7 +378,7 @@ async fn compare_all(
             prop_assert_eq!(due, other.due(partition, &name, until, 100, &[]).await.unwrap());
         }
     }
-    Ok(())
+    alert::compare(one, other).await
 }
 
 /// The two conservation laws, against what is counted when partitions open.
@@ -379,6 +392,7 @@ async fn conserved(store: &dyn Store, known: &mut Known) -> Result<(), TestCaseE
     }
     let books = store.books().await.unwrap();
     prop_assert!(unprocessed <= books.messages.open());
+    pending += alert::pending(store).await;
     prop_assert_eq!(pending, books.all_deliveries().open());
     Ok(())
 }
@@ -427,12 +441,15 @@ async fn accepted_id(oracle: &MemoryStore, person: u32) -> MessageId {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_embedded_store_answers_as_the_reference_does(
-        operations in proptest::collection::vec(operation(), 10..70)
+        populated in proptest::bool::weighted(0.8),
+        operations in proptest::collection::vec(operation(), 10..100)
     ) {
+        let beginning = if populated { population() } else { Vec::new() };
+        let operations = beginning.into_iter().chain(operations).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(side_by_side(operations))?;
     }
