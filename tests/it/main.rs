@@ -47,6 +47,7 @@ mod sender_contract;
 mod serve;
 mod smtp_relay;
 mod stage_kit;
+mod store_alert;
 mod store_citizen;
 mod store_contract;
 mod store_damage;

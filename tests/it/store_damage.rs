@@ -27,7 +27,7 @@ async fn filled(path: &Path) {
     }
 }
 
-fn refusal(path: &Path) -> OpenError {
+pub fn refusal(path: &Path) -> OpenError {
     match EmbeddedStore::open(&options(path)) {
         Ok(_) => panic!("the store opened"),
         Err(error) => error,
@@ -54,7 +54,7 @@ fn end_of_batch_before(journal: &Path, at: u64) -> u64 {
 }
 
 /// Changes rows behind the store's back, past its writer.
-fn tamper(path: &Path, table: &str, change: impl FnOnce(&fjall::Keyspace)) {
+pub fn tamper(path: &Path, table: &str, change: impl FnOnce(&fjall::Keyspace)) {
     let database = Database::builder(path.join("db")).open().unwrap();
     change(&database.keyspace(table, KeyspaceCreateOptions::default).unwrap());
     database.persist(PersistMode::SyncAll).unwrap();
@@ -268,7 +268,7 @@ async fn a_store_of_the_earlier_format_is_refused_and_left_as_it_was() {
 }
 
 /// The error of a read that met damage.
-fn damage<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
+pub fn damage<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
     match answer {
         Err(StoreError::Damaged(what)) => what,
         other => panic!("{other:?}"),

@@ -26,9 +26,17 @@ use crate::store_fixture::{
     leaving, message, plan, route,
 };
 
+mod alert;
 mod operation;
 
 use operation::{ADDRESSES, Change, Operation, PEOPLE, Profile, address, operation};
+
+/// People and alerts to begin with: found by chance, they would take long.
+fn population() -> Vec<Operation> {
+    let everyone = (0..PEOPLE - 1).map(|person| (person, 100, Profile::NONE)).collect();
+    let accept = |n| Operation::Alert(alert::Operation::Accept { n, key: None });
+    vec![Operation::Put(everyone), accept(0), accept(1)]
+}
 
 /// What the test knows: which messages exist, and the owners' epochs.
 #[derive(Default)]
@@ -150,6 +158,7 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
             format!("{:?}", store.arrivals(PartitionId(*partition), *from, *limit).await)
         }
         Operation::Forget(before) => format!("{:?}", store.forget_claims(Millis(*before)).await),
+        Operation::Alert(operation) => alert::run(store, operation, known).await,
         Operation::Restart | Operation::Kill => String::new(),
         _ => run_citizens_own(store, operation, known).await,
     }
@@ -227,7 +236,7 @@ async fn compare_all(
             prop_assert_eq!(due, other.due(partition, &name, until, 100, &[]).await.unwrap());
         }
     }
-    Ok(())
+    alert::compare(one, other).await
 }
 
 /// The two conservation laws, against what is counted when partitions open.
@@ -241,6 +250,7 @@ async fn conserved(store: &dyn Store, known: &mut Known) -> Result<(), TestCaseE
     }
     let books = store.books().await.unwrap();
     prop_assert!(unprocessed <= books.messages.open());
+    pending += alert::pending(store).await;
     prop_assert_eq!(pending, books.all_deliveries().open());
     Ok(())
 }
@@ -319,12 +329,15 @@ async fn accepted_id(oracle: &MemoryStore, person: u32) -> MessageId {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_embedded_store_answers_as_the_reference_does(
-        operations in proptest::collection::vec(operation(), 10..70)
+        populated in proptest::bool::weighted(0.8),
+        operations in proptest::collection::vec(operation(), 10..100)
     ) {
+        let beginning = if populated { population() } else { Vec::new() };
+        let operations = beginning.into_iter().chain(operations).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(side_by_side(operations))?;
     }

@@ -22,6 +22,7 @@ use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkC
 use crate::domain::message::Message;
 use crate::domain::service::{ApiKey, Organization, Registry, Service};
 use crate::domain::time::Millis;
+use crate::port::alert_store::AlertStore;
 
 /// A failed store operation, by what the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -172,7 +173,7 @@ pub struct Erased {
 
 /// Everything durable.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
+pub trait Store: AlertStore {
     /// Appends a message to its partition's intake journal, once per claim.
     /// Messages accepted at the same time share one fsync.
     ///

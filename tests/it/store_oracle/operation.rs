@@ -5,6 +5,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::inbox::{InboxRange, MarkChange};
 
+use super::alert;
 use crate::store_fixture::{PARTITIONS, reachable};
 
 /// People in the tests; the last of them is never registered.
@@ -74,6 +75,7 @@ pub enum Operation {
         limit: usize,
     },
     Forget(u64),
+    Alert(alert::Operation),
     /// Closed and opened again.
     Restart,
     /// Opened again from the files as they were while it was open.
@@ -88,6 +90,9 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// No address.
+    pub const NONE: Self = Self { address: None, validated: false };
+
     /// Gives the citizen this address.
     pub fn apply(self, citizen: Citizen) -> Citizen {
         let reachable = reachable(0, &address(self.address.unwrap_or_default()));
@@ -178,6 +183,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64, profile()), 1..5)
             .prop_map(Operation::Put),
         12 => citizens_own(),
+        14 => alert::operation().prop_map(Operation::Alert),
         6 => (0..30_u64, 0..PEOPLE, key)
             .prop_map(|(n, to, key)| Operation::Accept { n, to, key }),
         1 => partition.clone().prop_map(Operation::Open),

@@ -329,6 +329,8 @@ impl State {
             | Effect::Quarantined { message, .. } => {
                 self.panics.remove(message);
             }
+            // The walk keeps its own account.
+            Effect::Walked { .. } => {}
             Effect::AddressRefused { address, .. } => {
                 if let Some(active) = self.active.get(&code) {
                     active.cell.distrust(*address);

@@ -1,0 +1,155 @@
+//! An alert: one set of texts from a service to an audience.
+//!
+//! One record, whatever the number of its recipients: who was reached is in
+//! the ledger ([`super::ledger`]), a few bits each.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use super::area::Area;
+use super::books::DeliveryTotals;
+use super::citizen::{Citizen, Language};
+use super::id::{MessageId, RouteId, ServiceId};
+use super::lane::Lane;
+use super::ledger::Straggler;
+use super::time::Millis;
+
+/// What a citizen reads of an alert, in one language.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertText {
+    /// 10 to 120 characters.
+    pub subject: String,
+    /// 80 to 10 000 characters.
+    pub markdown: String,
+}
+
+/// Text may be read by its audience only: a debug print shows its length.
+impl std::fmt::Debug for AlertText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AlertText({} bytes)", self.subject.len() + self.markdown.len())
+    }
+}
+
+/// Whom an alert is for. Looked at once for each citizen, when the walk comes
+/// by; who moves or registers afterwards is neither added nor dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Audience {
+    /// Every citizen.
+    Everyone,
+    /// Who lives in one of these areas.
+    Areas(Vec<Area>),
+}
+
+impl Audience {
+    /// Whether `citizen` belongs to it.
+    #[must_use]
+    pub fn includes(&self, citizen: &Citizen) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Areas(areas) => citizen
+                .municipality
+                .as_deref()
+                .and_then(|code| code.parse().ok())
+                .is_some_and(|code| areas.iter().any(|area| area.contains(code))),
+        }
+    }
+}
+
+/// An alert as accepted; immutable. Its id is a message's: it is one in every
+/// inbox it reaches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Identifier.
+    pub id: MessageId,
+    /// Sender.
+    pub service: ServiceId,
+    /// When it was accepted.
+    pub accepted_at: Millis,
+    /// No attempt starts at or after this instant.
+    pub expires_at: Millis,
+    /// Priority.
+    pub lane: Lane,
+    /// The text in each language; at least one.
+    pub texts: BTreeMap<Language, AlertText>,
+    /// The language of who prefers none of these; one of them.
+    pub fallback: Language,
+    /// Whom it is for.
+    pub audience: Audience,
+    /// Overrides the service's flag when present.
+    pub require_secure_channels: Option<bool>,
+}
+
+impl Alert {
+    /// The language in which `citizen` gets it: the first preferred one that
+    /// there is, else the fallback.
+    #[must_use]
+    pub fn language(&self, citizen: &Citizen) -> Language {
+        let preferred = citizen.languages.iter().find(|one| self.texts.contains_key(one));
+        preferred.copied().unwrap_or(self.fallback)
+    }
+}
+
+/// Where an alert stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertStatus {
+    /// Its walks go on.
+    Running,
+    /// Stopped for now, by somebody.
+    Paused,
+    /// Every walk reached its end.
+    Completed,
+    /// Stopped for good, by somebody.
+    Cancelled,
+    /// Stopped for good, by time.
+    Expired,
+}
+
+impl AlertStatus {
+    /// Whether nothing changes any more.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled | Self::Expired)
+    }
+}
+
+/// An alert with where it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRecord {
+    /// The alert.
+    pub alert: Alert,
+    /// Where it stands.
+    pub status: AlertStatus,
+    /// Last change of the status.
+    pub updated_at: Millis,
+    /// For each partition, the ordinal its walks end at: citizens registered
+    /// after the alert was accepted are not reached.
+    pub ends: Vec<u32>,
+}
+
+/// One of the walks of an alert through a partition.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Walk {
+    /// Decides who belongs to the audience and puts the alert into their
+    /// inboxes; goes first.
+    Inbox,
+    /// Hands deliveries to a route; stays behind the inbox's walk.
+    Route(RouteId),
+}
+
+/// How far a walk is. Everything below `next` has its place in the ledger and
+/// in the totals; what was in flight beyond it at a crash is done again, under
+/// the same ids.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The next ordinal to visit.
+    pub next: u32,
+    /// Raised by one on each write, so that a step is applied once.
+    pub revision: u64,
+    /// Citizens found in the audience.
+    pub recipients: u64,
+    /// Deliveries of this walk.
+    pub totals: DeliveryTotals,
+    /// Deliveries below `next` that are still to be tried again; bounded.
+    pub stragglers: Vec<Straggler>,
+}
