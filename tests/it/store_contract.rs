@@ -3,38 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use araldo::store::claimed_id;
-use araldo::store::memory::MemoryStore;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
 use araldo_actors::domain::effect::Effect;
-use araldo_actors::domain::id::{Epoch, PartitionId};
+use araldo_actors::domain::id::{AddressId, Epoch, PartitionId};
 use araldo_actors::domain::message::{MessageStatus, RejectionReason};
 use araldo_actors::domain::outcome::{DeliveryStatus, Failure, Outcome};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Acceptance, Step, Store, StoreError, Upsert};
+use araldo_actors::port::store::{Acceptance, Step, Store, StoreError};
 
 use crate::store_fixture::{
-    PARTITIONS, accept, api_key, citizen, claim, code, device, embedded, endpoint, folder, home,
-    message, organization, plan, processed, route, service, step,
+    PARTITIONS, accept, api_key, citizen, claim, code, contract, device, due_ids, endpoint, home,
+    inbox, message, one_processed, open, organization, plan, processed, route, service, state_of,
+    step,
 };
-
-/// Runs each case against each implementation.
-macro_rules! contract {
-    ($($case:ident),* $(,)?) => {
-        mod memory {
-            $(#[tokio::test]
-            async fn $case() {
-                super::$case(&super::MemoryStore::new(super::PARTITIONS)).await;
-            })*
-        }
-        mod embedded {
-            $(#[tokio::test]
-            async fn $case() {
-                let folder = super::folder();
-                super::$case(&*super::embedded(folder.path())).await;
-            })*
-        }
-    };
-}
 
 contract!(
     accepted_messages_get_contiguous_places_in_their_journal,
@@ -54,35 +35,10 @@ contract!(
     routes_have_their_own_due_deliveries,
     arrivals_wait_until_the_checkpoint_passes_them,
     opening_counts_what_waits,
-    the_inbox_is_paged_from_the_newest,
-    citizens_keep_ordinals_versions_and_registration_times,
-    a_device_is_dropped_only_if_registered_before,
+    a_message_for_nobody_is_rejected_when_its_turn_comes,
     the_registry_is_kept,
     unknown_partitions_are_refused,
 );
-
-async fn open(store: &dyn Store, person: u32) -> (PartitionId, Epoch) {
-    let opened = store.open_partition(home(person)).await.unwrap();
-    (home(person), opened.epoch)
-}
-
-/// Person 1 with message 1, processed, its push due at 10.
-async fn one_processed(store: &dyn Store) -> (PartitionId, Epoch) {
-    store.put_citizens(vec![citizen(1)]).await.unwrap();
-    accept(store, 1, 1).await;
-    let (partition, epoch) = open(store, 1).await;
-    store.commit(partition, epoch, step(vec![processed(1, 1, 10)])).await.unwrap();
-    (partition, epoch)
-}
-
-async fn state_of(store: &dyn Store, n: u64, to: u32) -> MessageState {
-    store.message(code(to), message(n, to).id).await.unwrap().unwrap().1
-}
-
-async fn due_ids(store: &dyn Store, partition: PartitionId, until: u64) -> Vec<(u64, Endpoint)> {
-    let due = store.due(partition, &route("apple"), Millis(until), 100, &[]).await.unwrap().0;
-    due.into_iter().map(|one| (one.due.0, one.endpoint)).collect()
-}
 
 async fn accepted_messages_get_contiguous_places_in_their_journal(store: &dyn Store) {
     for n in 0..5 {
@@ -145,7 +101,7 @@ async fn a_message_is_processed_once(store: &dyn Store) {
     let books = store.books().await.unwrap();
     assert_eq!((books.messages.processed, books.messages.open()), (1, 0));
     assert_eq!((books.all_deliveries().planned, books.all_deliveries().open()), (2, 1));
-    assert_eq!(store.inbox(code(1), None, 10).await.unwrap().len(), 1);
+    assert_eq!(inbox(store, 1).await.len(), 1);
     assert_eq!(due_ids(store, partition, 100).await, vec![(10, endpoint(1))]);
 }
 
@@ -247,20 +203,41 @@ async fn effects_on_the_unknown_change_nothing(store: &dyn Store) {
             endpoint: Endpoint::Mailbox,
             outcome: Outcome::Delivered,
         },
-        Effect::Processed {
-            message: message(2, 1).id,
-            citizen: code(stranger),
-            deliveries: plan(1, "apple", 10, 0),
-        },
         Effect::DeviceDropped {
             citizen: code(stranger),
             device: device(1, 0).id(),
             registered_before: Millis(u64::MAX),
         },
+        Effect::AddressRefused { citizen: code(stranger), address: AddressId::of("a@example.org") },
     ];
     store.commit(partition, epoch, step(effects)).await.unwrap();
     assert_eq!(store.books().await.unwrap(), before);
     assert_eq!(state_of(store, 2, 1).await.status, MessageStatus::Accepted);
+}
+
+async fn a_message_for_nobody_is_rejected_when_its_turn_comes(store: &dyn Store) {
+    accept(store, 1, 1).await;
+    accept(store, 2, 1).await;
+    let (partition, epoch) = open(store, 1).await;
+    let elsewhere = (2..100).find(|other| home(*other) != home(1)).unwrap();
+    store.put_citizens(vec![citizen(elsewhere)]).await.unwrap();
+    let foreign = Effect::Processed {
+        message: message(2, 1).id,
+        citizen: code(elsewhere),
+        deliveries: plan(1, "apple", 10, 0),
+    };
+    let both = vec![processed(1, 1, 10), foreign];
+    store.commit(partition, epoch, step(both.clone())).await.unwrap();
+    store.commit(partition, epoch, step(both)).await.unwrap();
+    for n in [1, 2] {
+        let state = state_of(store, n, 1).await;
+        assert_eq!(state.status, MessageStatus::Rejected(RejectionReason::UserNotFound));
+        assert_eq!((state.deliveries, state.published), (vec![], 0));
+    }
+    let books = store.books().await.unwrap();
+    assert_eq!((books.messages.rejected, books.messages.open()), ([0, 2, 0], 0));
+    assert_eq!(books.all_deliveries().planned, 0);
+    assert_eq!(due_ids(store, partition, 100).await, vec![]);
 }
 
 async fn older_owners_are_fenced(store: &dyn Store) {
@@ -379,64 +356,6 @@ async fn opening_counts_what_waits(store: &dyn Store) {
     let backlogs: Vec<_> =
         opened.backlogs.iter().map(|one| (one.route.as_str(), one.pending)).collect();
     assert_eq!(backlogs, vec![("apple", 2), ("google", 1)]);
-}
-
-async fn the_inbox_is_paged_from_the_newest(store: &dyn Store) {
-    store.put_citizens(vec![citizen(1), citizen(2)]).await.unwrap();
-    let (partition, epoch) = open(store, 1).await;
-    // Published in an order other than that of their ids.
-    for n in [3, 1, 2] {
-        accept(store, n, 1).await;
-        store.commit(partition, epoch, step(vec![processed(n, 1, 10)])).await.unwrap();
-    }
-    let all = store.inbox(code(1), None, 10).await.unwrap();
-    let ids: Vec<_> = all.iter().map(|entry| entry.message).collect();
-    assert_eq!(ids, [2, 1, 3].map(|n| message(n, 1).id));
-    assert!(all.windows(2).all(|pair| pair[0].sequence > pair[1].sequence));
-    assert!(all.iter().all(|entry| entry.sequence > 0 && entry.published_at == Millis(5_000)));
-    let page = store.inbox(code(1), Some(all[0].sequence), 1).await.unwrap();
-    assert_eq!(page, vec![all[1]]);
-    assert_eq!(store.inbox(code(1), Some(all[2].sequence), 10).await.unwrap(), vec![]);
-    assert_eq!(store.inbox(code(1), Some(0), 10).await.unwrap(), vec![]);
-    assert_eq!(store.inbox(code(2), None, 10).await.unwrap(), vec![]);
-    assert_eq!(store.inbox(code(9), None, 10).await.unwrap(), vec![]);
-}
-
-async fn citizens_keep_ordinals_versions_and_registration_times(store: &dyn Store) {
-    let written = store.put_citizens(vec![citizen(1), citizen(2), citizen(1)]).await.unwrap();
-    assert_eq!(written, vec![Upsert::Inserted, Upsert::Inserted, Upsert::Updated]);
-    let mut changed = citizen(1);
-    changed.version = 40;
-    changed.email = Some("someone@example.org".to_owned());
-    changed.devices = vec![device(1, 900), device(11, 900)];
-    assert_eq!(store.put_citizens(vec![changed]).await.unwrap(), vec![Upsert::Updated]);
-    let stored = store.citizen(code(1)).await.unwrap().unwrap();
-    assert_eq!((stored.version, stored.email.as_deref()), (2, Some("someone@example.org")));
-    let times: Vec<_> = stored.devices.iter().map(|known| known.registered_at.0).collect();
-    assert_eq!(times, vec![100, 900]);
-    assert_eq!(store.citizen(code(2)).await.unwrap().unwrap().version, 0);
-    assert_eq!(store.citizen(code(3)).await.unwrap(), None);
-}
-
-async fn a_device_is_dropped_only_if_registered_before(store: &dyn Store) {
-    let mut two = citizen(1);
-    two.devices.push(device(11, 100));
-    store.put_citizens(vec![two]).await.unwrap();
-    let (partition, epoch) = open(store, 1).await;
-    let gone = |before| {
-        step(vec![Effect::DeviceDropped {
-            citizen: code(1),
-            device: device(1, 0).id(),
-            registered_before: Millis(before),
-        }])
-    };
-    store.commit(partition, epoch, gone(100)).await.unwrap();
-    assert_eq!(store.citizen(code(1)).await.unwrap().unwrap().devices.len(), 2);
-    store.commit(partition, epoch, gone(101)).await.unwrap();
-    store.commit(partition, epoch, gone(102)).await.unwrap();
-    let stored = store.citizen(code(1)).await.unwrap().unwrap();
-    assert_eq!(stored.devices, vec![device(11, 100)]);
-    assert_eq!(stored.version, 1);
 }
 
 async fn the_registry_is_kept(store: &dyn Store) {

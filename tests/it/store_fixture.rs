@@ -7,16 +7,42 @@ use std::sync::Arc;
 
 use araldo::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use araldo_actors::domain::citizen::{Citizen, Device, Platform};
-use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint};
+use araldo_actors::domain::data_request::{DataChoice, DataRequest, DataRequestStatus, Erasure};
+use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint, MessageState};
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{MessageId, OrganizationId, PartitionId, RouteId, ServiceId};
+use araldo_actors::domain::id::{
+    Epoch, MessageId, OrganizationId, PartitionId, RouteId, ServiceId,
+};
+use araldo_actors::domain::inbox::{InboxItem, InboxRange};
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::message::{Content, FeatureLevel, Message};
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::service::{ApiKey, Organization, Role, Service, ServiceCategory};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{Acceptance, IdempotencyClaim, Step, Store};
+
+/// Runs each case against each implementation.
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            use araldo::store::memory::MemoryStore;
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&MemoryStore::new($crate::store_fixture::PARTITIONS)).await;
+            })*
+        }
+        mod embedded {
+            use $crate::store_fixture::{embedded, folder};
+            $(#[tokio::test]
+            async fn $case() {
+                let folder = folder();
+                super::$case(&*embedded(folder.path())).await;
+            })*
+        }
+    };
+}
+pub(crate) use contract;
 
 /// Partitions of every store in these tests.
 pub const PARTITIONS: u16 = 3;
@@ -171,4 +197,68 @@ pub fn embedded(path: &Path) -> Arc<EmbeddedStore> {
 /// A folder that only this test uses.
 pub fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
+}
+
+/// Takes over the partition of a person.
+pub async fn open(store: &dyn Store, person: u32) -> (PartitionId, Epoch) {
+    let opened = store.open_partition(home(person)).await.unwrap();
+    (home(person), opened.epoch)
+}
+
+/// Person 1 with message 1, processed, its push due at 10.
+pub async fn one_processed(store: &dyn Store) -> (PartitionId, Epoch) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    accept(store, 1, 1).await;
+    let (partition, epoch) = open(store, 1).await;
+    store.commit(partition, epoch, step(vec![processed(1, 1, 10)])).await.unwrap();
+    (partition, epoch)
+}
+
+/// The state of message `n` to person `to`.
+pub async fn state_of(store: &dyn Store, n: u64, to: u32) -> MessageState {
+    store.message(code(to), message(n, to).id).await.unwrap().unwrap().1
+}
+
+/// What is due on route `apple`: when, and where to.
+pub async fn due_ids(
+    store: &dyn Store,
+    partition: PartitionId,
+    until: u64,
+) -> Vec<(u64, Endpoint)> {
+    let due = store.due(partition, &route("apple"), Millis(until), 100, &[]).await.unwrap().0;
+    due.into_iter().map(|one| (one.due.0, one.endpoint)).collect()
+}
+
+/// Everything in a person's inbox, the newest first.
+pub async fn inbox(store: &dyn Store, person: u32) -> Vec<InboxItem> {
+    let range = InboxRange { limit: 1_000, ..InboxRange::default() };
+    store.inbox(code(person), range).await.unwrap()
+}
+
+/// Person number `n` as stored.
+pub async fn stored(store: &dyn Store, n: u32) -> Citizen {
+    store.citizen(code(n)).await.unwrap().unwrap()
+}
+
+/// Person number `n` who validated `address`.
+pub fn reachable(n: u32, address: &str) -> Citizen {
+    Citizen { email: Some(address.to_owned()), email_validated: true, ..citizen(n) }
+}
+
+/// The citizen with a request to be deleted at `due`.
+pub fn leaving(mut citizen: Citizen, status: DataRequestStatus, due: u64) -> Citizen {
+    let request = DataRequest {
+        status,
+        created_at: Millis(1),
+        updated_at: Millis(2),
+        version: 0,
+        due: Millis(due),
+    };
+    citizen.data_requests.insert(DataChoice::Delete, request);
+    citizen
+}
+
+/// The record of a citizen erased at `at`, named `subject`.
+pub fn erasure(subject: u8, at: u64) -> Erasure {
+    Erasure { subject: [subject; 32], requested_at: Millis(1), erased_at: Millis(at), messages: 0 }
 }

@@ -8,25 +8,37 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 
 use araldo::store::memory::MemoryStore;
+use araldo_actors::domain::citizen::Citizen;
+use araldo_actors::domain::data_request::DataRequestStatus;
 use araldo_actors::domain::delivery::Endpoint;
 use araldo_actors::domain::effect::Effect;
-use araldo_actors::domain::id::{Epoch, MessageId, PartitionId};
+use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId};
+use araldo_actors::domain::inbox::{InboxRange, MarkChange};
 use araldo_actors::domain::message::RejectionReason;
 use araldo_actors::domain::outcome::{Failure, Outcome};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Acceptance, Step, Store};
+use araldo_actors::port::store::{Acceptance, Step, Store, Swap};
 
 use crate::store_fixture::{
-    PARTITIONS, citizen, claim, code, device, embedded, endpoint, folder, home, message, plan,
-    route,
+    PARTITIONS, citizen, claim, code, device, embedded, endpoint, erasure, folder, home, inbox,
+    leaving, message, plan, reachable, route,
 };
 
 /// People in the tests; the last of them is never registered.
 const PEOPLE: u32 = 6;
+/// Addresses they share, and one that nobody has.
+const ADDRESSES: u8 = 4;
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Put(Vec<(u32, u64)>),
+    Put(Vec<(u32, u64, Profile)>),
+    Swap { person: u32, stale: bool, profile: Profile, deletion: Option<(bool, u64)> },
+    Mark { message: usize, change: MarkChange },
+    Inbox { person: u32, range: InboxRange },
+    Events { person: u32, after: Option<u64>, limit: usize },
+    Addressed { person: u32, after: Option<usize>, limit: usize },
+    Erase { person: u32, stale: bool, checkpoint: Option<u64>, at: u64 },
+    ErasuresDue { until: u64, limit: usize },
     Accept { n: u64, to: u32, key: Option<(u8, u8)> },
     Open(u16),
     Commit { partition: u16, stale: bool, changes: Vec<Change>, checkpoint: Option<u64> },
@@ -34,6 +46,25 @@ enum Operation {
     Arrivals { partition: u16, from: u64, limit: usize },
     Forget(u64),
     Restart,
+}
+
+/// Which address somebody has, and whether it is validated.
+#[derive(Clone, Copy, Debug)]
+struct Profile {
+    address: Option<u8>,
+    validated: bool,
+}
+
+impl Profile {
+    fn apply(self, citizen: Citizen) -> Citizen {
+        let reachable = reachable(0, &address(self.address.unwrap_or_default()));
+        let email = self.address.and(reachable.email);
+        Citizen { email, email_validated: self.validated, ..citizen }
+    }
+}
+
+fn address(n: u8) -> String {
+    format!("address{n}@example.org")
 }
 
 /// An effect on one of the messages accepted so far, by its place.
@@ -46,6 +77,7 @@ enum Change {
     Settle { message: usize, inbox: bool, delivered: bool },
     Defer { message: usize, due: u64, retry: bool },
     DropDevice { person: u32, before: u64 },
+    RefuseAddress { person: u32, address: u8 },
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -64,6 +96,43 @@ fn change() -> impl Strategy<Value = Change> {
             .prop_map(|(message, due, retry)| Change::Defer { message, due, retry }),
         1 => (0..PEOPLE, 50..400_u64)
             .prop_map(|(person, before)| Change::DropDevice { person, before }),
+        1 => (0..PEOPLE, 0..ADDRESSES)
+            .prop_map(|(person, address)| Change::RefuseAddress { person, address }),
+    ]
+}
+
+fn profile() -> impl Strategy<Value = Profile> {
+    (proptest::option::of(0..ADDRESSES - 1), any::<bool>())
+        .prop_map(|(address, validated)| Profile { address, validated })
+}
+
+/// What a citizen does.
+fn citizens_own() -> impl Strategy<Value = Operation> {
+    let place = || proptest::option::of(0..30_u64);
+    let deletion = proptest::option::of((any::<bool>(), 1..20_u64));
+    let change = (any::<bool>(), proptest::option::of(any::<bool>()))
+        .prop_map(|(read, archived)| MarkChange { read, archived });
+    let range = (place(), place(), proptest::option::of(any::<bool>()), 0..6_usize)
+        .prop_map(|(after, before, archived, limit)| InboxRange { after, before, archived, limit });
+    prop_oneof![
+        3 => (0..PEOPLE - 1, proptest::bool::weighted(0.1), profile(), deletion).prop_map(
+            |(person, stale, profile, deletion)| Operation::Swap { person, stale, profile, deletion }
+        ),
+        4 => (0..24_usize, change).prop_map(|(message, change)| Operation::Mark { message, change }),
+        2 => (0..PEOPLE, range).prop_map(|(person, range)| Operation::Inbox { person, range }),
+        2 => (0..PEOPLE, place(), 0..6_usize)
+            .prop_map(|(person, after, limit)| Operation::Events { person, after, limit }),
+        1 => (0..PEOPLE, proptest::option::of(0..24_usize), 0..6_usize)
+            .prop_map(|(person, after, limit)| Operation::Addressed { person, after, limit }),
+        2 => (0..PEOPLE, proptest::bool::weighted(0.1), proptest::option::of(0..12_u64), 1..99_u64)
+            .prop_map(|(person, stale, checkpoint, at)| Operation::Erase {
+                person,
+                stale,
+                checkpoint,
+                at
+            }),
+        1 => (0..25_u64, 0..4_usize)
+            .prop_map(|(until, limit)| Operation::ErasuresDue { until, limit }),
     ]
 }
 
@@ -71,8 +140,9 @@ fn operation() -> impl Strategy<Value = Operation> {
     let partition = 0..PARTITIONS;
     let key = proptest::option::weighted(0.3, (0..4_u8, 0..2_u8));
     prop_oneof![
-        2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64), 1..5)
+        2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64, profile()), 1..5)
             .prop_map(Operation::Put),
+        12 => citizens_own(),
         6 => (0..30_u64, 0..PEOPLE, key)
             .prop_map(|(n, to, key)| Operation::Accept { n, to, key }),
         1 => partition.clone().prop_map(Operation::Open),
@@ -143,7 +213,40 @@ impl Known {
                 device: device(*person, 0).id(),
                 registered_before: Millis(*before),
             },
+            Change::RefuseAddress { person, address: n } => Effect::AddressRefused {
+                citizen: code(*person),
+                address: AddressId::of(&address(*n)),
+            },
         })
+    }
+
+    fn epoch(&self, partition: PartitionId, stale: bool) -> Epoch {
+        Epoch(self.epochs[usize::from(partition.0)] + u64::from(stale))
+    }
+}
+
+/// A record in full: a debug print hides people.
+fn shown(citizen: &Citizen) -> String {
+    serde_json::to_string(citizen).unwrap()
+}
+
+async fn swap(
+    store: &dyn Store,
+    person: u32,
+    stale: bool,
+    profile: Profile,
+    deletion: Option<(bool, u64)>,
+) -> String {
+    let found = store.citizen(code(person)).await.unwrap();
+    let expected = found.as_ref().map(|found| found.revision + u64::from(stale));
+    let mut changed = profile.apply(found.unwrap_or_else(|| citizen(person)));
+    if let Some((pending, due)) = deletion {
+        let status = if pending { DataRequestStatus::Pending } else { DataRequestStatus::Aborted };
+        changed = leaving(changed, status, due);
+    }
+    match store.swap_citizen(changed, expected).await {
+        Ok(Swap::Stored(stored)) => shown(&stored),
+        other => format!("{other:?}"),
     }
 }
 
@@ -151,8 +254,8 @@ impl Known {
 async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String {
     match operation {
         Operation::Put(people) => {
-            let citizens = people.iter().map(|(person, at)| {
-                let mut citizen = citizen(*person);
+            let citizens = people.iter().map(|(person, at, profile)| {
+                let mut citizen = profile.apply(citizen(*person));
                 citizen.devices = vec![device(*person, *at), device(*person + 50, *at)];
                 citizen
             });
@@ -166,8 +269,7 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
             format!("{:?}", store.open_partition(PartitionId(*partition)).await)
         }
         Operation::Commit { partition, stale, changes, checkpoint } => {
-            let newest = known.epochs[usize::from(*partition)];
-            let epoch = Epoch(if *stale { newest + 1 } else { newest });
+            let epoch = known.epoch(PartitionId(*partition), *stale);
             let effects = changes.iter().filter_map(|change| known.effect(change)).collect();
             let step = Step { effects, checkpoint: *checkpoint, at: Millis(5_000) };
             format!("{:?}", store.commit(PartitionId(*partition), epoch, step).await)
@@ -187,6 +289,42 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
         }
         Operation::Forget(before) => format!("{:?}", store.forget_claims(Millis(*before)).await),
         Operation::Restart => String::new(),
+        _ => run_citizens_own(store, operation, known).await,
+    }
+}
+
+async fn run_citizens_own(store: &dyn Store, operation: &Operation, known: &Known) -> String {
+    match operation {
+        Operation::Swap { person, stale, profile, deletion } => {
+            swap(store, *person, *stale, *profile, *deletion).await
+        }
+        Operation::Mark { message, change } => {
+            let picked = known.messages.get(message % known.messages.len().max(1));
+            let Some((id, to)) = picked else { return String::new() };
+            format!("{:?}", store.mark(code(*to), *id, *change).await)
+        }
+        Operation::Inbox { person, range } => {
+            format!("{:?}", store.inbox(code(*person), *range).await)
+        }
+        Operation::Events { person, after, limit } => {
+            format!("{:?}", store.events(code(*person), *after, *limit).await)
+        }
+        Operation::Addressed { person, after, limit } => {
+            let after = after.and_then(|at| known.messages.get(at)).map(|(id, _)| *id);
+            format!("{:?}", store.addressed(code(*person), after, *limit).await)
+        }
+        Operation::Erase { person, stale, checkpoint, at } => {
+            let epoch = known.epoch(home(*person), *stale);
+            let record = erasure(u8::try_from(*person).unwrap(), *at);
+            let checkpoint = checkpoint.unwrap_or(u64::MAX);
+            let partition = home(*person);
+            format!("{:?}", store.erase(partition, epoch, code(*person), checkpoint, record).await)
+        }
+        Operation::ErasuresDue { until, limit } => {
+            let due = store.erasures_due(Millis(*until), *limit).await.unwrap();
+            due.iter().map(|code| code.as_str()).collect::<Vec<_>>().join(" ")
+        }
+        _ => unreachable!("the other operations are run elsewhere"),
     }
 }
 
@@ -200,9 +338,19 @@ async fn compare_all(
     for person in 0..PEOPLE {
         let code = code(person);
         prop_assert!(one.citizen(code).await.unwrap() == other.citizen(code).await.unwrap());
-        let inbox = one.inbox(code, None, 100).await.unwrap();
-        prop_assert_eq!(inbox, other.inbox(code, None, 100).await.unwrap());
+        prop_assert_eq!(inbox(one, person).await, inbox(other, person).await);
+        let events = one.events(code, Some(0), 1_000).await.unwrap();
+        prop_assert_eq!(events, other.events(code, Some(0), 1_000).await.unwrap());
+        let addressed = one.addressed(code, None, 1_000).await.unwrap();
+        prop_assert_eq!(addressed, other.addressed(code, None, 1_000).await.unwrap());
     }
+    for address in (0..ADDRESSES).map(|n| AddressId::of(&address(n))) {
+        let owner = one.address_owner(address).await.unwrap();
+        prop_assert!(owner == other.address_owner(address).await.unwrap());
+    }
+    let leaving = one.erasures_due(Millis(u64::MAX), 100).await.unwrap();
+    prop_assert!(leaving == other.erasures_due(Millis(u64::MAX), 100).await.unwrap());
+    prop_assert_eq!(one.erasures(100).await.unwrap(), other.erasures(100).await.unwrap());
     for (id, to) in &known.messages {
         let found = one.message(code(*to), *id).await.unwrap();
         prop_assert!(found.is_some());
@@ -252,6 +400,15 @@ async fn side_by_side(operations: Vec<Operation>) -> Result<(), TestCaseError> {
         match operation {
             Operation::Accept { to, .. } if expected.starts_with("Ok(Accepted") => {
                 known.messages.push((accepted_id(&oracle, *to).await, *to));
+            }
+            Operation::Erase { .. } => {
+                let mut left = Vec::new();
+                for (id, to) in known.messages {
+                    if oracle.message(code(to), id).await.unwrap().is_some() {
+                        left.push((id, to));
+                    }
+                }
+                known.messages = left;
             }
             Operation::Open(partition) => known.epochs[usize::from(*partition)] += 1,
             _ => {}

@@ -169,12 +169,7 @@ impl Group {
         });
     }
 
-    pub(super) fn refuse_address(
-        &mut self,
-        partition: u16,
-        code: &FiscalCode,
-        address: AddressId,
-    ) {
+    pub(super) fn refuse_address(&mut self, partition: u16, code: &FiscalCode, address: AddressId) {
         self.amend(partition, code, |citizen| {
             let refused = citizen.email_validated && citizen.address() == Some(address);
             if refused {

@@ -144,7 +144,8 @@ impl View<'_> {
             return Ok(None);
         }
         let ordinal = self.ordinal(partition, code)?;
-        let entry = ordinal.map(|ordinal| self.entry((partition, ordinal, sequence))).transpose()?;
+        let entry =
+            ordinal.map(|ordinal| self.entry((partition, ordinal, sequence))).transpose()?;
         match entry.flatten() {
             Some(entry) if entry.message == id => Ok(Some(InboxItem { entry, message })),
             _ => Err(damaged(partition, sequence, "it is missing, but its message was published")),

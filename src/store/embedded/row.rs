@@ -88,8 +88,8 @@ impl InboxRow {
         bytes[..16].copy_from_slice(&self.message.to_bytes());
         bytes[16..24].copy_from_slice(&self.published_at.0.to_be_bytes());
         bytes[24..32].copy_from_slice(&self.marked.to_be_bytes());
-        bytes[32] = if self.marks.read { READ } else { 0 }
-            | if self.marks.archived { ARCHIVED } else { 0 };
+        bytes[32] =
+            if self.marks.read { READ } else { 0 } | if self.marks.archived { ARCHIVED } else { 0 };
         bytes
     }
 

@@ -146,8 +146,7 @@ impl Group {
                 totals.end(outcome);
             }
         }
-        let row =
-            InboxRow { message: id, published_at: at, marked: 0, marks: Marks::default() };
+        let row = InboxRow { message: id, published_at: at, marked: 0, marks: Marks::default() };
         self.add_entry((partition, ordinal, published), row);
         for (endpoint, route, due) in waiting {
             self.mark_due(partition, (published, id), endpoint, &route, due, true);

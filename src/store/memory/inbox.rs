@@ -53,7 +53,8 @@ impl Partition {
             let places =
                 [(entry.sequence, InboxChange::Published), (entry.marked, InboxChange::Marked)];
             for (sequence, change) in places {
-                if let (Some(item), true) = (self.item(entry), after.is_some_and(|a| sequence > a)) {
+                if let (Some(item), true) = (self.item(entry), after.is_some_and(|a| sequence > a))
+                {
                     events.push(InboxEvent { sequence, change, item });
                 }
             }
@@ -70,8 +71,7 @@ impl Partition {
         change: MarkChange,
     ) -> Option<InboxEntry> {
         let mut entries = self.inbox.iter_mut();
-        let (_, entry) =
-            entries.find(|(owner, entry)| owner == code && entry.message == id)?;
+        let (_, entry) = entries.find(|(owner, entry)| owner == code && entry.message == id)?;
         let marks = entry.marks.after(change);
         if marks != entry.marks {
             self.events += 1;
