@@ -6,11 +6,12 @@ pub mod admission;
 pub mod backoff;
 pub mod breaker;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod lanes;
 pub mod notice;
 pub mod restart;
 pub mod routing;
 pub mod turn;
 pub mod turnstile;
+pub mod walk;
 pub mod watermark;
