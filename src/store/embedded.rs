@@ -21,13 +21,18 @@
 //! | `states` | partition, message id | `MessageState`; none: accepted, turn not taken |
 //! | `intake` | partition, sequence u64 | message id, CRC-32 of its row. Contiguous; removed below the checkpoint. |
 //! | `due` | partition, route number, due ms, message id, endpoint | nothing |
-//! | `inbox` | partition, ordinal, sequence u64 | message id, published at, marks and the sequence of their last change |
+//! | `inbox` | partition, ordinal, sequence u64 | message (or alert, once its marks changed) id, published at, marks and the sequence of their last change |
 //! | `changes` | partition, ordinal, sequence u64 | sequence of the inbox entry whose marks changed there; the last change only |
 //! | `addressed` | partition, fiscal code, message id | nothing: every message to a citizen, known or not |
 //! | `addresses` | 1, hash of the address | fiscal code of who validated it |
 //! | `erasures` | 1, due ms, fiscal code | nothing: a pending request to be deleted |
 //! | | 2, done ms, keyed hash of the fiscal code | `Erasure`: that somebody was erased |
-//! | `claims` | 1, scope hash | message id, body hash, made at |
+//! | `alerts` | 1, alert id | `AlertRecord` |
+//! | | 2, alert id | nothing: it is running or paused |
+//! | `cursors` | partition, alert id, walk | `Cursor`; a walk is 0 for the inbox, 1 + route number for a route |
+//! | `ledger` | partition, alert id, walk, first ordinal | a run of marks; the inbox walk's with sequence and time of publication before it, cut where a block of 4,096 ordinals ends |
+//! | `alert_order` | partition, block of ordinals, sequence | alert id, published at, and which ordinals of the block are members: how an inbox finds its alerts |
+//! | `claims` | 1, scope hash | message or alert id, body hash, made at |
 //! | | 2, made at, scope hash | nothing: the index for forgetting |
 //! | `registry` | kind, id | organisation, service (owner by id), key |
 //! | `meta` | 0 | format, partition count |
@@ -35,8 +40,8 @@
 //! | | 2, route number | route name |
 //! | every table | `ff ff commit` | number of the last commit that wrote to it |
 //!
-//! Sequences count the events of a partition: publications and changes of
-//! marks. A message's state holds its own, which leads from its id to its inbox
+//! Sequences count the events of a partition: publications (a run of an alert's
+//! inbox walk is one) and changes of marks. A message's state holds its own, which leads from its id to its inbox
 //! entry.
 //!
 //! # What is left of a citizen who was erased
@@ -45,7 +50,8 @@
 //! hashes, and the id of a message that is gone. The record in `erasures`,
 //! which names nobody. Totals in the books. Messages whose turn was not taken
 //! when the citizen was erased; they end as rejected, since nobody has that
-//! fiscal code any more.
+//! fiscal code any more. The marks in the ledgers of alerts, by an ordinal that
+//! leads to nobody and is never used again.
 //!
 //! # Invariants
 //!
@@ -88,6 +94,7 @@ use araldo_actors::port::store::{
 };
 
 mod accept;
+mod alert;
 mod citizen;
 mod due;
 mod erase;
@@ -275,7 +282,8 @@ impl Store for EmbeddedStore {
                     let state = view.state(home, &message)?;
                     Ok(Some((message, state)))
                 }
-                _ => Ok(None),
+                Some(_) => Ok(None),
+                None => view.alert_for(home, &recipient, id),
             }
         })
         .await

@@ -12,10 +12,12 @@ use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use araldo_actors::domain::alert::{Alert, AlertRecord, Walk};
 use araldo_actors::domain::books::Books;
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::data_request::Erasure;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
+use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId, RouteId};
 use araldo_actors::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
@@ -28,8 +30,9 @@ use araldo_actors::port::store::{
     StoreError, Swap, Upsert,
 };
 
-use super::claimed_id;
+use super::{check_walk, claimed_id};
 
+mod alert;
 mod citizen;
 mod effect;
 mod inbox;
@@ -48,6 +51,8 @@ struct Partition {
     inbox: Vec<(FiscalCode, InboxEntry)>,
     /// Publications and changes of marks so far.
     events: u64,
+    alerts: BTreeMap<MessageId, Alert>,
+    walks: BTreeMap<(MessageId, Walk), alert::Walked>,
     retried: [u64; 3],
     /// Totals of the messages erased.
     erased: Books,
@@ -63,6 +68,7 @@ struct Claimed {
 struct State {
     partitions: Vec<Partition>,
     claims: HashMap<[u8; 32], Claimed>,
+    alerts: BTreeMap<MessageId, AlertRecord>,
     /// Who last validated an address. Holds only as long as the record says so
     /// too: see [`State::address_owner`].
     addresses: BTreeMap<AddressId, FiscalCode>,
@@ -157,6 +163,9 @@ impl Partition {
         for (totals, retried) in books.deliveries.iter_mut().zip(self.retried) {
             totals.retried = retried;
         }
+        for walked in self.walks.values() {
+            *books.channel(walked.channel) += walked.cursor.totals;
+        }
         books
     }
 
@@ -244,8 +253,11 @@ impl Store for MemoryStore {
         id: MessageId,
     ) -> Result<Option<(Message, MessageState)>, StoreError> {
         let mut state = self.lock();
-        let found = state.home(&recipient).messages.get(&id);
-        Ok(found.filter(|(message, _)| message.fiscal_code == recipient).cloned())
+        let home = state.home(&recipient);
+        Ok(match home.messages.get(&id) {
+            Some(found) => Some(found).filter(|one| one.0.fiscal_code == recipient).cloned(),
+            None => home.alert_for(&recipient, id),
+        })
     }
 
     async fn inbox(
@@ -288,12 +300,7 @@ impl Store for MemoryStore {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<(Message, MessageState)>, StoreError> {
-        let mut state = self.lock();
-        let messages = state.home(&recipient).messages.iter();
-        let addressed = messages.filter(|(id, (message, _))| {
-            message.fiscal_code == recipient && after.is_none_or(|after| **id > after)
-        });
-        Ok(addressed.take(limit).map(|(_, found)| found.clone()).collect())
+        Ok(self.lock().home(&recipient).addressed(&recipient, after, limit))
     }
 
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {
@@ -391,6 +398,11 @@ impl Store for MemoryStore {
         let owned = state.partition(partition)?;
         if owned.epoch != epoch.0 {
             return Err(StoreError::Fenced(partition));
+        }
+        for effect in &step.effects {
+            if let Effect::Walked { walk, cursor, run, changed, .. } = effect {
+                check_walk(walk, cursor, run.as_ref(), changed)?;
+            }
         }
         for effect in step.effects {
             owned.apply(effect, step.at);

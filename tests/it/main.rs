@@ -25,6 +25,7 @@ mod provider_support;
 mod sender_contract;
 mod serve;
 mod stage_kit;
+mod store_alert;
 mod store_citizen;
 mod store_contract;
 mod store_damage;

@@ -22,7 +22,7 @@ async fn filled(path: &Path) {
     }
 }
 
-fn refusal(path: &Path) -> OpenError {
+pub fn refusal(path: &Path) -> OpenError {
     match EmbeddedStore::open(&options(path)) {
         Ok(_) => panic!("the store opened"),
         Err(error) => error,
@@ -49,7 +49,7 @@ fn end_of_batch_before(journal: &Path, at: u64) -> u64 {
 }
 
 /// Changes rows behind the store's back, past its writer.
-fn tamper(path: &Path, table: &str, change: impl FnOnce(&fjall::Keyspace)) {
+pub fn tamper(path: &Path, table: &str, change: impl FnOnce(&fjall::Keyspace)) {
     let database = Database::builder(path.join("db")).open().unwrap();
     change(&database.keyspace(table, KeyspaceCreateOptions::default).unwrap());
     database.persist(PersistMode::SyncAll).unwrap();

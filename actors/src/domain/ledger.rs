@@ -157,6 +157,44 @@ impl Run {
         out
     }
 
+    /// The mark of `ordinal` in what [`Run::encode`] wrote, without reading all
+    /// of it: [`Run::decode`] and [`Run::mark`] in one. The outer none: it
+    /// cannot be right, as far as it was read; the inner one: the run does
+    /// not cover the ordinal.
+    #[must_use]
+    pub fn find(first: u32, bytes: &[u8], ordinal: u32) -> Option<Option<Mark>> {
+        let (form, mut rest) = bytes.split_first()?;
+        let length = read_varint(&mut rest)?;
+        if length == 0 || length > LONGEST_RUN {
+            return None;
+        }
+        let place = ordinal.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        let Some(place) = place.filter(|place| *place < length) else { return Some(None) };
+        let mark = match *form {
+            UNIFORM => Mark::read(*rest.first()?)?,
+            DENSE => Mark::read(rest.get(place / 2)? >> (place % 2 * 4) & 0x0f)?,
+            SPARSE => {
+                let mut at = 0;
+                loop {
+                    if rest.is_empty() {
+                        break Mark::None;
+                    }
+                    let word = read_varint(&mut rest)?;
+                    at += word >> 3;
+                    if at == place {
+                        break Mark::read(u8::try_from(word & 7).ok()?)?;
+                    }
+                    if at > place {
+                        break Mark::None;
+                    }
+                    at += 1;
+                }
+            }
+            _ => return None,
+        };
+        Some(Some(mark))
+    }
+
     /// Reads what [`Run::encode`] wrote; none when it cannot be right.
     #[must_use]
     pub fn decode(first: u32, bytes: &[u8]) -> Option<Self> {
@@ -270,9 +308,29 @@ mod tests {
         }
 
         #[test]
+        fn a_mark_is_found_without_reading_the_whole_run(
+            first in 0_u32..1_000,
+            marks in prop::collection::vec(any_mark(), 1..300),
+            thinned in 0_usize..40,
+            ordinal in 0_u32..1_400,
+        ) {
+            let thin = |(place, mark): (usize, Mark)| {
+                if thinned > 0 && place % thinned != 0 { Mark::None } else { mark }
+            };
+            let marks = marks.into_iter().enumerate().map(thin).collect();
+            let run = Run { first, marks };
+            let found = Run::find(first, &encoded(&run), ordinal);
+            prop_assert_eq!(found, Some(run.mark(ordinal)));
+        }
+
+        #[test]
         fn what_cannot_be_right_is_refused_and_nothing_panics(
             bytes in prop::collection::vec(any::<u8>(), 0..40),
+            ordinal in 0_u32..100,
         ) {
+            if let Some(run) = Run::decode(0, &bytes) {
+                prop_assert_eq!(Run::find(0, &bytes, ordinal), Some(run.mark(ordinal)));
+            }
             if let Some(run) = Run::decode(0, &bytes) {
                 prop_assert!((1..=LONGEST_RUN).contains(&run.marks.len()));
             }

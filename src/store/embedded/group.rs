@@ -238,6 +238,11 @@ impl Group {
         self.remove(Table::Claims, key::claim_by_time(at, scope).as_slice());
     }
 
+    /// Where the walks of an alert accepted now end in each partition.
+    pub(super) fn ends(&self) -> Vec<u32> {
+        self.partitions.iter().map(|counters| counters.next_ordinal).collect()
+    }
+
     /// Makes sure that `route` has a number.
     pub(super) fn number_route(&mut self, route: &RouteId) -> Result<u16, StoreError> {
         if let Some(number) = self.known_route(route) {
@@ -312,6 +317,7 @@ impl Group {
         let mut buffer = std::mem::take(&mut self.buffer);
         self.write_records(&mut overlay, &mut buffer)?;
         self.write_inbox(&mut overlay);
+        self.write_alerts(&mut overlay, &mut buffer)?;
         self.write_indexes(&mut overlay);
         let mut published = Published {
             number: self.commit.number + 1,

@@ -57,6 +57,11 @@ pub(super) fn citizen(partition: u16, ordinal: u32) -> [u8; 6] {
     join(&[&partition.to_be_bytes(), &ordinal.to_be_bytes()])
 }
 
+/// The ordinal in a key made by [`citizen`].
+pub(super) fn citizen_ordinal(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(2..)?.try_into().ok()?))
+}
+
 pub(super) fn citizen_index(partition: u16, code: &FiscalCode) -> [u8; 18] {
     join(&[&partition.to_be_bytes(), code.as_bytes()])
 }
@@ -76,7 +81,7 @@ pub(super) type InboxKey = (u16, u32, u64);
 /// A place in the order of events where the marks of an entry changed.
 pub(super) type ChangeKey = InboxKey;
 
-/// Of `inbox` and `changes`.
+/// Of `inbox`, `changes` and, with a block of ordinals, `alert_order`.
 pub(super) fn inbox((partition, ordinal, sequence): InboxKey) -> [u8; 14] {
     join(&[&citizen(partition, ordinal), &sequence.to_be_bytes()])
 }

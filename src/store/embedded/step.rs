@@ -72,6 +72,7 @@ impl Group {
                 self.load_record(partition, citizen)?;
                 self.load_address(*address)
             }
+            Effect::Walked { .. } => self.load_walk(partition, effect),
         }
     }
 
@@ -104,6 +105,7 @@ impl Group {
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(partition, &citizen, device, registered_before);
             }
+            walked @ Effect::Walked { .. } => self.walk(partition, walked, at),
         }
     }
 

@@ -35,6 +35,7 @@ impl Partition {
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(&citizen, device, registered_before);
             }
+            walked @ Effect::Walked { .. } => self.walk(walked, at),
         }
     }
 
