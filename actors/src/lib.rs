@@ -27,4 +27,3 @@ pub mod supervise;
 
 mod actor;
 mod message;
-#[cfg(test)]
