@@ -14,7 +14,7 @@ use crate::domain::alert::{Alert, AlertRecord, AlertStatus, AlertText};
 use crate::domain::citizen::{Citizen, Language};
 use crate::domain::delivery::Endpoint;
 use crate::domain::email::Email;
-use crate::domain::id::{AddressId, PartitionId};
+use crate::domain::id::{AddressId, DeliveryId, PartitionId};
 use crate::domain::notification::Notification;
 use crate::domain::outcome::{Failure, Outcome, Suppression};
 use crate::domain::push::{Notice, Push};
@@ -159,13 +159,15 @@ impl RunningAlert {
         }
     }
 
-    /// Prepares an attempt that is about to start, from what holds now.
+    /// Prepares an attempt that is about to start, from what holds now, under
+    /// the id `delivery`.
     ///
     /// # Errors
     /// The outcome that ends the delivery without an attempt.
     pub fn prepare(
         &self,
         endpoint: Endpoint,
+        delivery: DeliveryId,
         citizen: Option<&Citizen>,
         service: Option<&Arc<Service>>,
         now: Millis,
@@ -178,7 +180,7 @@ impl RunningAlert {
             Way::Device(device) => Prepared {
                 target: Target::Device(device.registered_at),
                 notification: Notification::Push(Push {
-                    delivery: endpoint.delivery_id(self.alert.id),
+                    delivery,
                     message: self.alert.id,
                     platform: device.platform,
                     token: device.token.clone(),
@@ -190,7 +192,7 @@ impl RunningAlert {
             Way::Mailbox(address) => Prepared {
                 target: Target::Mailbox(AddressId::of(address)),
                 notification: self
-                    .email(address, citizen, service)
+                    .email(delivery, address, citizen, service)
                     .map(Notification::Email)
                     .ok_or(Outcome::Failed(Failure::RefusedContent))?,
             },
@@ -210,9 +212,15 @@ impl RunningAlert {
 
     /// A mail names its reader (the link that ends the subscription), so each
     /// has a message of its own.
-    fn email(&self, address: &str, citizen: &Citizen, service: &Arc<Service>) -> Option<Email> {
+    fn email(
+        &self,
+        delivery: DeliveryId,
+        address: &str,
+        citizen: &Citizen,
+        service: &Arc<Service>,
+    ) -> Option<Email> {
         Some(Email {
-            delivery: Endpoint::Mailbox.delivery_id(self.alert.id),
+            delivery,
             to: address.to_owned(),
             language: self.alert.language(citizen),
             timezone: citizen.timezone.clone(),

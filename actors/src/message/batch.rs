@@ -16,6 +16,7 @@ use crate::domain::alert::AlertStatus;
 use crate::domain::citizen::Citizen;
 use crate::domain::delivery::Endpoint;
 use crate::domain::fiscal_code::FiscalCode;
+use crate::domain::id::PartitionId;
 use crate::domain::time::Millis;
 use crate::message::partition::PartitionMessage;
 use crate::message::ticket::{End, Home, Ticket};
@@ -82,6 +83,8 @@ pub struct Arrived {
 pub struct Batch {
     /// The alert.
     pub alert: Arc<RunningAlert>,
+    /// Where its citizens are at home.
+    pub partition: PartitionId,
     /// Whom it goes to.
     pub cohort: Arc<Cohort>,
     /// Its deliveries.
@@ -141,9 +144,12 @@ impl Batch {
         }
         let Some((seat, passenger)) = self.seat(seat) else { return Err(End::Returned) };
         let service = self.directory.service(&self.alert.alert.service);
+        let (alert, endpoint) = (&self.alert, seat.endpoint);
+        let delivery =
+            endpoint.alert_delivery_id(alert.alert.id, self.partition, passenger.ordinal);
         let record = passenger.record();
-        self.alert
-            .prepare(seat.endpoint, record.as_ref(), service.as_ref(), now)
+        alert
+            .prepare(endpoint, delivery, record.as_ref(), service.as_ref(), now)
             .map_err(End::Ended)
     }
 

@@ -85,7 +85,7 @@ pub fn give_up(
     which: impl Fn(&crate::domain::ledger::Straggler) -> bool,
 ) -> Option<Landing> {
     let picked = cursor.stragglers.iter().filter(|one| which(one)).copied();
-    let mut load = Load::stragglers(picked.collect());
+    let mut load = Load::stragglers(picked.collect(), 0);
     if load.is_empty() {
         return None;
     }

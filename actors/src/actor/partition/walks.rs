@@ -20,7 +20,6 @@ use super::state::Outcomes;
 use crate::alert::RunningAlert;
 use crate::domain::alert::{AlertStatus, Cursor, Walk};
 use crate::domain::citizen::Citizen;
-use crate::domain::delivery::Channel;
 use crate::domain::effect::Effect;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::RouteId;
@@ -29,11 +28,14 @@ use crate::domain::time::Millis;
 use crate::message::batch::{Batch, Cohort};
 use crate::message::route::RouteHandle;
 use crate::metric::{ShownWalk, WalkMetrics};
-use crate::policy::walk::{self, Landing, Load};
+use crate::policy::walk::{self, Load};
 
 mod inbox;
 mod route;
 mod stop;
+mod stride;
+
+use stride::Stride;
 
 /// Loads of one route under way at one time in a partition, for alerts of a
 /// lane and those more urgent: the others wait, and an outage of one route
@@ -60,8 +62,6 @@ enum Which {
 struct Flight {
     load: Load,
     batch: Arc<Batch>,
-    /// Deliveries the route had got through when it left.
-    successes: u64,
     /// When what is open goes again; none while it is in the air.
     again: Option<Millis>,
     /// What else is to be stored with it.
@@ -100,18 +100,6 @@ struct AlertWalk {
     closed: bool,
 }
 
-/// A step taken: what to store, and of which walk.
-pub(super) struct Stride {
-    running: Arc<RunningAlert>,
-    which: Which,
-    before: Cursor,
-    after: Cursor,
-    /// Taken when it is stored.
-    effect: Option<Effect>,
-    extra: Vec<(FiscalCode, Effect)>,
-    cohort: Option<Arc<Cohort>>,
-}
-
 /// What can be done next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Move {
@@ -138,14 +126,6 @@ pub(crate) struct Walks {
     urged: bool,
     inbox_metrics: Arc<WalkMetrics>,
     route_metrics: Vec<Arc<WalkMetrics>>,
-}
-
-impl Stride {
-    /// What to store; asked once.
-    pub(super) fn effects(&mut self) -> impl Iterator<Item = Effect> {
-        let extra = self.extra.iter().map(|(_, effect)| effect.clone());
-        self.effect.take().into_iter().chain(extra)
-    }
 }
 
 impl Walks {
@@ -396,74 +376,5 @@ impl State {
             inbox,
             routes,
         })
-    }
-
-    /// Takes a step: it is stored with all that is waiting.
-    fn step(
-        &mut self,
-        alert: usize,
-        which: Which,
-        landing: Landing,
-        extra: Vec<(FiscalCode, Effect)>,
-        cohort: Option<Arc<Cohort>>,
-    ) {
-        let Landing { cursor, run, changed } = landing;
-        let walks = &mut self.walks.alerts[alert];
-        let (before, walk, channel) = match which {
-            Which::Inbox => {
-                (std::mem::replace(&mut walks.inbox, cursor.clone()), Walk::Inbox, Channel::InApp)
-            }
-            Which::Route(place) => {
-                let own = &mut walks.routes[place];
-                own.storing += 1;
-                let channel = self.context.world.routes.entries()[place].carrier.channel();
-                let before = std::mem::replace(&mut own.cursor, cursor.clone());
-                (before, Walk::Route(self.routes[place].id.clone()), channel)
-            }
-            Which::Lost(place) => {
-                let (route, own) = &mut walks.lost[place];
-                let channel =
-                    own.stragglers.first().map_or(Channel::Push, |s| s.endpoint.channel());
-                (std::mem::replace(own, cursor.clone()), Walk::Route(route.clone()), channel)
-            }
-        };
-        let (running, after) = (Arc::clone(&walks.running), cursor.clone());
-        let alert = running.alert.id;
-        let effect = Some(Effect::Walked { alert, walk, channel, cursor, run, changed });
-        self.walks.strides.push(Stride { running, which, before, after, effect, extra, cohort });
-        self.flush_soon();
-    }
-
-    /// Acts on a step that is stored.
-    pub(super) fn strode(&mut self, stride: Stride) {
-        let Stride { running, which, before, after, extra, cohort, .. } = stride;
-        let now = self.now();
-        for (code, effect) in extra {
-            self.account(code, &effect, None);
-        }
-        let kept = self.walks.alerts.iter().map(|alert| alert.recent.len()).sum::<usize>();
-        let mut alerts = self.walks.alerts.iter_mut();
-        let Some(walks) = alerts.find(|walk| Arc::ptr_eq(&walk.running, &running)) else { return };
-        match which {
-            Which::Inbox => {
-                walks.reached = after.next;
-                walks.moved_at = now;
-                walks.inbox_shown.stepped(&before, &after);
-                if let Some(cohort) = cohort {
-                    let codes = cohort.passengers.iter().map(|passenger| &passenger.code);
-                    self.context.hub().ring(codes);
-                    if kept < COHORTS && cohort.passengers.len() <= walk::LOAD {
-                        walks.recent.push_back(cohort);
-                    }
-                }
-            }
-            Which::Route(place) => {
-                let own = &mut walks.routes[place];
-                own.storing -= 1;
-                own.shown.stepped(&before, &after);
-            }
-            Which::Lost(_) => {}
-        }
-        self.context.handle().walk();
     }
 }

@@ -31,7 +31,7 @@ const IN_PLACE: RetryPolicy =
 /// route was being restarted.
 const RETURNED: Duration = Duration::from_millis(200);
 /// Failures in place after which a delivery is taken to be what is wrong, if
-/// the route has worked for others meanwhile.
+/// the route has worked for others since the first of them.
 const TROUBLES: u16 = 3;
 
 /// One delivery of a load.
@@ -44,6 +44,8 @@ pub struct Item {
     /// Attempts before this load that count for its budget.
     pub retries: u16,
     troubles: u16,
+    /// What the route had got through at the first of them.
+    successes: u64,
     fate: Fate,
 }
 
@@ -58,13 +60,13 @@ impl Item {
     /// A delivery to be attempted.
     #[must_use]
     pub const fn new(ordinal: u32, endpoint: Endpoint) -> Self {
-        Self { ordinal, endpoint, retries: 0, troubles: 0, fate: Fate::Open }
+        Self::with(ordinal, endpoint, 0, Fate::Open)
     }
 
     /// A delivery that waits for something else first.
     #[must_use]
     pub const fn later(ordinal: u32, endpoint: Endpoint, due: Millis) -> Self {
-        Self { ordinal, endpoint, retries: 0, troubles: 0, fate: Fate::Straggles(due) }
+        Self::with(ordinal, endpoint, 0, Fate::Straggles(due))
     }
 
     /// Whether it is to be attempted (again).
@@ -73,9 +75,16 @@ impl Item {
         matches!(self.fate, Fate::Open)
     }
 
-    const fn again(straggler: Straggler) -> Self {
+    /// One that was wrong before: if it is again while the route works for
+    /// others, it waits at once.
+    const fn again(straggler: Straggler, successes: u64) -> Self {
         let Straggler { ordinal, endpoint, retries, .. } = straggler;
-        Self { ordinal, endpoint, retries, troubles: 0, fate: Fate::Open }
+        let troubles = TROUBLES - 1;
+        Self { troubles, successes, ..Self::with(ordinal, endpoint, retries, Fate::Open) }
+    }
+
+    const fn with(ordinal: u32, endpoint: Endpoint, retries: u16, fate: Fate) -> Self {
+        Self { ordinal, endpoint, retries, troubles: 0, successes: 0, fate }
     }
 }
 
@@ -88,8 +97,8 @@ pub struct Answers<'a> {
     pub expires_at: Millis,
     /// How failures of the route are retried.
     pub retry: &'a RetryPolicy,
-    /// Whether the route worked for others since the load left.
-    pub healthy: bool,
+    /// Deliveries that the route got through so far, whosever they are.
+    pub successes: u64,
     /// Now.
     pub now: Millis,
 }
@@ -114,10 +123,11 @@ impl Load {
         Self::of(Some((from, next)), items)
     }
 
-    /// Deliveries tried again.
+    /// Deliveries tried again; `successes` is what the route has got through.
     #[must_use]
-    pub fn stragglers(stragglers: Vec<Straggler>) -> Self {
-        Self::of(None, stragglers.into_iter().map(Item::again).collect())
+    pub fn stragglers(stragglers: Vec<Straggler>, successes: u64) -> Self {
+        let again = |straggler| Item::again(straggler, successes);
+        Self::of(None, stragglers.into_iter().map(again).collect())
     }
 
     const fn of(stretch: Option<(u32, u32)>, items: Vec<Item>) -> Self {
@@ -224,8 +234,11 @@ impl Load {
             }
             Answer::Halt { .. } => false,
             _ => {
+                if item.troubles == 0 {
+                    item.successes = answers.successes;
+                }
                 item.troubles = item.troubles.saturating_add(1);
-                answers.healthy && item.troubles >= TROUBLES
+                item.troubles >= TROUBLES && answers.successes > item.successes
             }
         };
         if own {

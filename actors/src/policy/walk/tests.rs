@@ -48,9 +48,9 @@ fn alert(audience: Audience) -> Alert {
     }
 }
 
-fn answers(healthy: bool) -> Answers<'static> {
+fn answers(successes: u64) -> Answers<'static> {
     let expires_at = NOW.after(Duration::from_hours(24));
-    Answers { alert: message().id, expires_at, retry: &RETRY, healthy, now: NOW }
+    Answers { alert: message().id, expires_at, retry: &RETRY, successes, now: NOW }
 }
 
 fn device(number: u64) -> Endpoint {
@@ -63,9 +63,10 @@ fn load(from: u32, next: u32) -> Load {
     Load::stretch(from, next, items.collect())
 }
 
-fn answer(load: &mut Load, place: usize, answer: Answer, healthy: bool) -> Vec<Effect> {
+/// Answers a delivery, after so many successes of others.
+fn answer(load: &mut Load, place: usize, answer: Answer, successes: u64) -> Vec<Effect> {
     let target = Some(Target::Device(Millis(1_000)));
-    load.answer(place, citizen().fiscal_code, target, answer, &answers(healthy), 0.5)
+    load.answer(place, citizen().fiscal_code, target, answer, &answers(successes), 0.5)
 }
 
 #[test]
@@ -122,22 +123,18 @@ fn what_is_wrong_with_one_delivery_straggles_and_what_is_wrong_with_the_route_ho
     let ended = |outcome| (Some(outcome), None);
     let straggles = |due| (None, Some(due));
     let holds = (None, None);
-    for (given, healthy, expected) in [
-        (Answer::RetryDelivery { after: wait, reason: REASON }, false, straggles(true)),
-        (Answer::ProviderFailed { after: None, reason: REASON }, true, holds),
-        (Answer::RetryRoute { after: wait, reason: REASON }, true, holds),
-        (Answer::RetryElsewhere { reason: REASON }, true, holds),
-        (Answer::Unknown { reason: REASON }, true, holds),
-        (Answer::Halt { reason: REASON }, true, holds),
-        (
-            Answer::Fail { failure: Failure::RefusedContent, reason: REASON },
-            true,
-            ended(Mark::Failed),
-        ),
-        (Answer::DropToken { registered_before: None, reason: REASON }, true, ended(Mark::Failed)),
+    for (given, expected) in [
+        (Answer::RetryDelivery { after: wait, reason: REASON }, straggles(true)),
+        (Answer::ProviderFailed { after: None, reason: REASON }, holds),
+        (Answer::RetryRoute { after: wait, reason: REASON }, holds),
+        (Answer::RetryElsewhere { reason: REASON }, holds),
+        (Answer::Unknown { reason: REASON }, holds),
+        (Answer::Halt { reason: REASON }, holds),
+        (Answer::Fail { failure: Failure::RefusedContent, reason: REASON }, ended(Mark::Failed)),
+        (Answer::DropToken { registered_before: None, reason: REASON }, ended(Mark::Failed)),
     ] {
         let mut load = load(0, 1);
-        let effects = answer(&mut load, 0, given.clone(), healthy);
+        let effects = answer(&mut load, 0, given.clone(), 0);
         let dropped = matches!(given, Answer::DropToken { .. });
         assert_eq!(effects.len(), usize::from(dropped), "{given:?}");
         assert_eq!(load.is_settled(), expected != holds, "{given:?}");
@@ -161,13 +158,13 @@ fn a_delivery_that_fails_while_others_get_through_straggles_in_the_end() {
     let trouble = || Answer::Unknown { reason: REASON };
     let mut alone = load(0, 1);
     for _ in 0..100 {
-        answer(&mut alone, 0, trouble(), false);
-        assert!(!alone.is_settled(), "the route has done nothing for anybody");
+        answer(&mut alone, 0, trouble(), 1_000);
+        assert!(!alone.is_settled(), "the route has done nothing for anybody since");
     }
     let mut one_of_many = load(0, 1);
     for round in 1..=3 {
         assert!(!one_of_many.is_settled());
-        answer(&mut one_of_many, 0, trouble(), true);
+        answer(&mut one_of_many, 0, trouble(), 1_000 + round);
         assert_eq!(one_of_many.is_settled(), round == 3);
     }
     let landing = one_of_many.finish(&Cursor::default());
@@ -179,8 +176,8 @@ fn a_delivery_that_fails_while_others_get_through_straggles_in_the_end() {
 fn a_straggler_has_a_budget() {
     let straggler = Straggler { ordinal: 3, endpoint: device(3), retries: RETRY.budget, due: NOW };
     let cursor = Cursor { next: 9, stragglers: vec![straggler], ..Cursor::default() };
-    let mut load = Load::stragglers(vec![straggler]);
-    answer(&mut load, 0, Answer::RetryDelivery { after: None, reason: REASON }, true);
+    let mut load = Load::stragglers(vec![straggler], 0);
+    answer(&mut load, 0, Answer::RetryDelivery { after: None, reason: REASON }, 0);
     let landing = load.finish(&cursor);
     assert_eq!(landing.changed, [(3, Mark::Failed)]);
     assert_eq!((landing.cursor.totals.failed, landing.cursor.next), (1, 9));
@@ -193,7 +190,7 @@ fn a_refused_stream_goes_again_at_once_but_only_a_few_times() {
     let mut load = load(0, 1);
     let mut pauses = Vec::new();
     for _ in 0..6 {
-        answer(&mut load, 0, refused(), false);
+        answer(&mut load, 0, refused(), 0);
         pauses.push(load.again_at(NOW, 0.0).since(NOW));
     }
     assert_eq!(pauses[..3], [Duration::ZERO; 3]);
@@ -207,7 +204,7 @@ fn while_the_route_fails_a_load_goes_again_ever_more_rarely_and_writes_nothing()
     let mut pauses = Vec::new();
     for _ in 0..12 {
         for place in 0..192 {
-            answer(&mut load, place, Answer::Unknown { reason: REASON }, false);
+            answer(&mut load, place, Answer::Unknown { reason: REASON }, 7);
         }
         assert_eq!(load.open().count(), 192);
         pauses.push(load.again_at(NOW, 1.0).since(NOW));
@@ -227,7 +224,7 @@ fn two_devices_of_one_citizen_leave_one_mark_the_best() {
         for (place, given) in [first, second].into_iter().enumerate() {
             match given {
                 Answer::Accepted => load.end(place, Outcome::Delivered),
-                given => drop(answer(&mut load, place, given, true)),
+                given => drop(answer(&mut load, place, given, 0)),
             }
         }
         load.finish(&Cursor { next: 4, ..Cursor::default() })
@@ -259,12 +256,12 @@ fn the_mark_waits_until_the_last_straggler_of_a_citizen_has_ended() {
     let cursor =
         Cursor { next: 8, stragglers: vec![straggler(1), straggler(2)], ..Cursor::default() };
     assert_eq!(next_due(&cursor), Some(Millis(1)));
-    let mut first = Load::stragglers(vec![straggler(1)]);
+    let mut first = Load::stragglers(vec![straggler(1)], 0);
     first.end(0, Outcome::Failed(Failure::EndpointGone));
     let landing = first.finish(&cursor);
     assert!(landing.changed.is_empty());
     assert!(!is_over(&landing.cursor, 8));
-    let mut second = Load::stragglers(vec![straggler(2)]);
+    let mut second = Load::stragglers(vec![straggler(2)], 0);
     second.end(0, Outcome::Delivered);
     let landing = second.finish(&landing.cursor);
     assert_eq!(landing.changed, [(7, Mark::Delivered)]);
@@ -320,7 +317,7 @@ fn any_fate() -> impl Strategy<Value = Fate> {
 
 /// Carries a load through until nothing of it is open.
 fn carry(load: &mut Load, fates: &mut impl Iterator<Item = Fate>, stop: usize) {
-    for _ in 0..stop {
+    for round in 0..stop {
         for place in load.open().collect::<Vec<_>>() {
             match fates.next().unwrap_or(Fate::Accepted) {
                 Fate::Accepted => load.end(place, Outcome::Delivered),
@@ -328,14 +325,14 @@ fn carry(load: &mut Load, fates: &mut impl Iterator<Item = Fate>, stop: usize) {
                 Fate::Returned => load.give_back(),
                 Fate::Gone => {
                     let failure = Failure::EndpointGone;
-                    answer(load, place, Answer::Fail { failure, reason: REASON }, true);
+                    answer(load, place, Answer::Fail { failure, reason: REASON }, 0);
                 }
                 Fate::Later => {
                     let given = Answer::RetryDelivery { after: None, reason: REASON };
-                    answer(load, place, given, true);
+                    answer(load, place, given, 0);
                 }
                 Fate::Trouble => {
-                    drop(answer(load, place, Answer::Unknown { reason: REASON }, true))
+                    answer(load, place, Answer::Unknown { reason: REASON }, round as u64);
                 }
             }
         }
@@ -393,7 +390,7 @@ proptest! {
         check(&cursor, &ledger, &devices)?;
         for _ in 0..4 {
             let some = cursor.stragglers.iter().step_by(2).copied().collect();
-            let mut load = Load::stragglers(some);
+            let mut load = Load::stragglers(some, 0);
             carry(&mut load, &mut fates, rounds);
             let landing = load.finish(&cursor);
             store(&mut ledger, &mut cursor, landing);

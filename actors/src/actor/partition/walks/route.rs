@@ -131,7 +131,8 @@ impl State {
         due.sort_by_key(|one| one.due);
         due.truncate(walk::RETRIES);
         let citizens = self.context.store.straggling(self.context.id, &due).await?;
-        let mut load = Load::stragglers(due.clone());
+        let successes = self.context.routes[route].successes.load(Ordering::Relaxed);
+        let mut load = Load::stragglers(due.clone(), successes);
         let mut cohort = Cohort { from: 0, next: 0, passengers: Vec::with_capacity(due.len()) };
         let mut seats = Vec::with_capacity(due.len());
         for (place, (straggler, citizen)) in due.iter().zip(citizens).enumerate() {
@@ -165,6 +166,7 @@ impl State {
     ) {
         let batch = Arc::new(Batch {
             alert: Arc::clone(&self.walks.alerts[alert].running),
+            partition: self.context.id,
             cohort,
             arrived: Mutex::new(Vec::with_capacity(seats.len())),
             seats,
@@ -172,8 +174,7 @@ impl State {
             home: self.home.clone(),
             flying: AtomicUsize::new(0),
         });
-        let successes = self.context.routes[route].successes.load(Ordering::Relaxed);
-        let flight = Flight { load, batch, successes, again: None, extra: Vec::new() };
+        let flight = Flight { load, batch, again: None, extra: Vec::new() };
         *self.walks.alerts[alert].routes[route].flight(retry) = Some(flight);
         self.fly_again(alert, route, retry);
     }
@@ -236,12 +237,11 @@ impl State {
             End::Returned => flight.load.give_back(),
             End::Answered(answer) => {
                 let Some(code) = flight.code(seat) else { return };
-                let successes = self.context.routes[route].successes.load(Ordering::Relaxed);
                 let answers = Answers {
                     alert: flight.batch.alert.alert.id,
                     expires_at: flight.batch.alert.alert.expires_at,
                     retry: &self.context.world.routes.entries()[route].retry,
-                    healthy: successes > flight.successes,
+                    successes: self.context.routes[route].successes.load(Ordering::Relaxed),
                     now,
                 };
                 let unit = self.context.world.rng.unit();
