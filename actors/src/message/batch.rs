@@ -155,7 +155,8 @@ impl Batch {
 
     /// Whether a queued delivery need not wait for its turn to end.
     pub(super) fn is_over(&self, seat: usize, now: Millis) -> bool {
-        self.alert.status() != AlertStatus::Running
+        !self.home.is_current()
+            || self.alert.status() != AlertStatus::Running
             || now >= self.alert.alert.expires_at
             || self.seat(seat).is_none_or(|(_, passenger)| passenger.record().is_none())
     }

@@ -4,6 +4,7 @@ mod audience;
 mod change;
 mod crash;
 mod lane;
+mod metric;
 mod outage;
 mod status;
 

@@ -207,21 +207,22 @@ impl Walks {
             if let Some(retry) = walk.due_again(now) {
                 return Some(Move::Again { alert, route, retry });
             }
-            if walk.storing > 0 {
-                continue;
-            }
-            if walk.retry.is_none() && walk::next_due(&walk.cursor).is_some_and(|due| due <= now) {
+            let stored = walk.storing == 0;
+            let due = walk::next_due(&walk.cursor).is_some_and(|due| due <= now);
+            if stored && walk.retry.is_none() && due {
                 return Some(Move::Retry { alert, route });
             }
-            let idle = walk.load.is_none() && walk::has_room(&walk.cursor);
-            if idle && walk.at < walks.reached && self.may_leave(route, lane) {
+            let idle = stored && walk.load.is_none();
+            let takes = walk::has_room(&walk.cursor)
+                && (walk.load.is_some() || self.may_leave(route, lane));
+            if idle && takes && walk.at < walks.reached {
                 return Some(Move::Fill { alert, route });
             }
-            let at_end = walk.load.is_none() && walk.at == walks.end;
-            if at_end && walk.cursor.next < walk.at {
+            if idle && walk.at == walks.end && walk.cursor.next < walk.at {
                 return Some(Move::Pass { alert, route });
             }
-            close |= idle && walk.at >= walks.reached && self.may_leave(route, lane);
+            // One step ahead, so that a load can leave as soon as one is back.
+            close |= takes && walk.at >= walks.reached;
         }
         let ready = walks.inbox.next == walks.reached && walks.reached < walks.end;
         let urged = self.urged && now >= walks.moved_at.after(STANDSTILL);
