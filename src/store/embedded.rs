@@ -120,6 +120,7 @@ mod writer;
 pub use open::OpenError;
 
 use accept::Append;
+use citizen::Record;
 use erase::Erase;
 use read::Except;
 use shared::Shared;
@@ -347,7 +348,8 @@ impl Store for EmbeddedStore {
     }
 
     async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
-        self.write(|reply| Job::Citizens(citizens, reply)).await
+        let records = citizens.into_iter().map(Record::new).collect();
+        self.write(|reply| Job::Citizens(records, reply)).await
     }
 
     async fn swap_citizen(
@@ -355,7 +357,8 @@ impl Store for EmbeddedStore {
         citizen: Citizen,
         expected: Option<u64>,
     ) -> Result<Swap, StoreError> {
-        self.write(|reply| Job::Swap(Box::new(citizen), expected, reply)).await
+        let record = Box::new(Record::new(citizen));
+        self.write(|reply| Job::Swap(record, expected, reply)).await
     }
 
     async fn erase(

@@ -8,10 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use araldo::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+use araldo_actors::domain::id::AddressId;
+use araldo_actors::domain::inbox::MarkChange;
 use araldo_actors::port::store::{Store, StoreError};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
-use crate::store_fixture::{PARTITIONS, accept, citizen, embedded, folder, home, message, options};
+use crate::store_fixture::{
+    PARTITIONS, accept, citizen, code, embedded, erasure, folder, home, message, one_processed,
+    options, reachable,
+};
 
 /// A store with one citizen and ten messages to it, one group commit each.
 async fn filled(path: &Path) {
@@ -242,6 +247,128 @@ async fn another_format_and_another_partition_count_are_refused() {
     tamper(folder.path(), "meta", |meta| meta.insert(b"\x00 format", [99, 3]).unwrap());
     let error = refusal(folder.path());
     assert!(matches!(error, OpenError::Version { found: 99, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_of_the_earlier_format_is_refused_and_left_as_it_was() {
+    let folder = folder();
+    {
+        let database = Database::builder(folder.path().join("db")).open().unwrap();
+        let meta = database.keyspace("meta", KeyspaceCreateOptions::default).unwrap();
+        meta.insert(b"\x00 format", [1, 3]).unwrap();
+        database.persist(PersistMode::SyncAll).unwrap();
+    }
+    let error = refusal(folder.path());
+    assert!(matches!(error, OpenError::Version { found: 1, .. }), "{error}");
+    let sentence = "has format 1, and this version reads format 2: \
+                    use the version that wrote it, or another folder";
+    assert!(error.to_string().ends_with(sentence), "{error}");
+    let database = Database::builder(folder.path().join("db")).open().unwrap();
+    assert_eq!(database.keyspace_count(), 1);
+}
+
+/// The error of a read that met damage.
+pub fn damage<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
+    match answer {
+        Err(StoreError::Damaged(what)) => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The first row of a table, but for the one with the commit's number.
+fn first_row(table: &fjall::Keyspace) -> Vec<u8> {
+    table.iter().next().unwrap().key().unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn an_inbox_entry_that_cannot_be_read_is_named() {
+    let folder = folder();
+    one_processed(&*embedded(folder.path())).await;
+    tamper(folder.path(), "inbox", |inbox| inbox.insert(first_row(inbox), [9; 33]).unwrap());
+    let store = embedded(folder.path());
+    let place = format!("inbox of partition {}, entry 1: the row cannot be read", home(1));
+    let all = araldo_actors::domain::inbox::InboxRange { limit: 9, ..<_>::default() };
+    assert_eq!(damage(store.inbox(code(1), all).await), place);
+    assert_eq!(damage(store.inbox_item(code(1), message(1, 1).id).await), place);
+    assert_eq!(damage(store.events(code(1), Some(0), 9).await), place);
+    damage(store.mark(code(1), message(1, 1).id, MarkChange::default()).await);
+    tamper_closed(folder.path(), store, "inbox", |inbox| inbox.remove(first_row(inbox)).unwrap());
+    let store = embedded(folder.path());
+    let missing = damage(store.inbox_item(code(1), message(1, 1).id).await);
+    assert!(missing.ends_with("it is missing, but its message was published"), "{missing}");
+}
+
+/// As [`tamper`], closing the store first.
+fn tamper_closed(
+    path: &Path,
+    store: std::sync::Arc<EmbeddedStore>,
+    table: &str,
+    change: impl FnOnce(&fjall::Keyspace),
+) {
+    drop(store);
+    tamper(path, table, change);
+}
+
+#[tokio::test]
+async fn a_change_of_marks_that_its_entry_does_not_have_is_damage() {
+    let folder = folder();
+    let store = embedded(folder.path());
+    one_processed(&*store).await;
+    let read = MarkChange { read: true, archived: None };
+    store.mark(code(1), message(1, 1).id, read).await.unwrap();
+    tamper_closed(folder.path(), store, "changes", |changes| {
+        changes.insert(first_row(changes), 7_u64.to_be_bytes()).unwrap();
+    });
+    let store = embedded(folder.path());
+    let what = damage(store.events(code(1), Some(1), 9).await);
+    assert!(what.contains("entry 7: it does not have the change of its marks at 2"), "{what}");
+    tamper_closed(folder.path(), store, "changes", |changes| {
+        changes.insert(first_row(changes), b"seven b").unwrap();
+    });
+    let what = damage(embedded(folder.path()).events(code(1), Some(1), 9).await);
+    assert!(what.contains("table 'changes'"), "{what}");
+}
+
+#[tokio::test]
+async fn what_is_listed_with_its_recipient_and_missing_is_damage() {
+    let folder = folder();
+    filled(folder.path()).await;
+    tamper(folder.path(), "messages", |messages| messages.remove(first_row(messages)).unwrap());
+    let store = embedded(folder.path());
+    let what = damage(store.addressed(code(1), None, 99).await);
+    let place = format!("partition {}, message {}: it is missing", home(1), message(0, 1).id);
+    assert!(what.starts_with(&place), "{what}");
+    let other = (2..100).find(|other| home(*other) != home(1)).unwrap();
+    assert_eq!(store.addressed(code(other), None, 99).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn an_address_without_a_readable_owner_stops_writes_to_it_alone() {
+    let folder = folder();
+    let store = embedded(folder.path());
+    store.put_citizens(vec![reachable(1, "a@example.org")]).await.unwrap();
+    tamper_closed(folder.path(), store, "addresses", |addresses| {
+        addresses.insert(first_row(addresses), b"nobody").unwrap();
+    });
+    let store = embedded(folder.path());
+    let what = damage(store.address_owner(AddressId::of("a@example.org")).await);
+    assert!(what.contains("table 'addresses'"), "{what}");
+    damage(store.put_citizens(vec![citizen(3), reachable(2, "a@example.org")]).await);
+    // Nothing of the refused write was kept.
+    assert_eq!(store.citizen(code(3)).await.unwrap(), None);
+    store.put_citizens(vec![reachable(2, "b@example.org")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn damage_met_while_erasing_removes_nothing() {
+    let folder = folder();
+    let (partition, epoch) = one_processed(&*embedded(folder.path())).await;
+    tamper(folder.path(), "states", |states| states.insert(first_row(states), b"").unwrap());
+    let store = embedded(folder.path());
+    let what = damage(store.erase(partition, epoch, code(1), 1, erasure(1, 1)).await);
+    assert!(what.contains("table 'states'"), "{what}");
+    assert!(store.citizen(code(1)).await.unwrap().is_some());
+    assert_eq!(store.erasures(9).await.unwrap(), vec![]);
 }
 
 #[test]

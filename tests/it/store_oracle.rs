@@ -4,8 +4,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+use std::path::Path;
+
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
+use tempfile::TempDir;
 
 use araldo::store::memory::MemoryStore;
 use araldo_actors::domain::citizen::Citizen;
@@ -13,7 +16,6 @@ use araldo_actors::domain::data_request::DataRequestStatus;
 use araldo_actors::domain::delivery::Endpoint;
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId};
-use araldo_actors::domain::inbox::{InboxRange, MarkChange};
 use araldo_actors::domain::message::RejectionReason;
 use araldo_actors::domain::outcome::{Failure, Outcome};
 use araldo_actors::domain::time::Millis;
@@ -21,151 +23,19 @@ use araldo_actors::port::store::{Acceptance, Step, Store, Swap};
 
 use crate::store_fixture::{
     PARTITIONS, citizen, claim, code, device, embedded, endpoint, erasure, folder, home, inbox,
-    leaving, message, plan, reachable, route,
+    leaving, message, plan, route,
 };
 
-/// People in the tests; the last of them is never registered.
-const PEOPLE: u32 = 6;
-/// Addresses they share, and one that nobody has.
-const ADDRESSES: u8 = 4;
+mod alert;
+mod operation;
 
-#[derive(Clone, Debug)]
-enum Operation {
-    Put(Vec<(u32, u64, Profile)>),
-    Swap { person: u32, stale: bool, profile: Profile, deletion: Option<(bool, u64)> },
-    Mark { message: usize, change: MarkChange },
-    Inbox { person: u32, range: InboxRange },
-    Events { person: u32, after: Option<u64>, limit: usize },
-    Addressed { person: u32, after: Option<usize>, limit: usize },
-    Erase { person: u32, stale: bool, checkpoint: Option<u64>, at: u64 },
-    ErasuresDue { until: u64, limit: usize },
-    Accept { n: u64, to: u32, key: Option<(u8, u8)> },
-    Open(u16),
-    Commit { partition: u16, stale: bool, changes: Vec<Change>, checkpoint: Option<u64> },
-    Due { partition: u16, until: u64, limit: usize, skip: usize },
-    Arrivals { partition: u16, from: u64, limit: usize },
-    Forget(u64),
-    Restart,
-}
+use operation::{ADDRESSES, Change, Operation, PEOPLE, Profile, address, operation};
 
-/// Which address somebody has, and whether it is validated.
-#[derive(Clone, Copy, Debug)]
-struct Profile {
-    address: Option<u8>,
-    validated: bool,
-}
-
-impl Profile {
-    fn apply(self, citizen: Citizen) -> Citizen {
-        let reachable = reachable(0, &address(self.address.unwrap_or_default()));
-        let email = self.address.and(reachable.email);
-        Citizen { email, email_validated: self.validated, ..citizen }
-    }
-}
-
-fn address(n: u8) -> String {
-    format!("address{n}@example.org")
-}
-
-/// An effect on one of the messages accepted so far, by its place.
-#[derive(Clone, Debug)]
-enum Change {
-    Process { message: usize, via: bool, due: u64 },
-    Reject(usize),
-    Expire(usize),
-    Quarantine(usize),
-    Settle { message: usize, inbox: bool, delivered: bool },
-    Defer { message: usize, due: u64, retry: bool },
-    DropDevice { person: u32, before: u64 },
-    RefuseAddress { person: u32, address: u8 },
-}
-
-fn change() -> impl Strategy<Value = Change> {
-    let message = 0..24_usize;
-    let due = 1..40_u64;
-    prop_oneof![
-        6 => (message.clone(), any::<bool>(), due.clone())
-            .prop_map(|(message, via, due)| Change::Process { message, via, due }),
-        1 => message.clone().prop_map(Change::Reject),
-        1 => message.clone().prop_map(Change::Expire),
-        1 => message.clone().prop_map(Change::Quarantine),
-        4 => (message.clone(), any::<bool>(), any::<bool>()).prop_map(
-            |(message, inbox, delivered)| Change::Settle { message, inbox, delivered }
-        ),
-        3 => (message, due, any::<bool>())
-            .prop_map(|(message, due, retry)| Change::Defer { message, due, retry }),
-        1 => (0..PEOPLE, 50..400_u64)
-            .prop_map(|(person, before)| Change::DropDevice { person, before }),
-        1 => (0..PEOPLE, 0..ADDRESSES)
-            .prop_map(|(person, address)| Change::RefuseAddress { person, address }),
-    ]
-}
-
-fn profile() -> impl Strategy<Value = Profile> {
-    (proptest::option::of(0..ADDRESSES - 1), any::<bool>())
-        .prop_map(|(address, validated)| Profile { address, validated })
-}
-
-/// What a citizen does.
-fn citizens_own() -> impl Strategy<Value = Operation> {
-    let place = || proptest::option::of(0..30_u64);
-    let deletion = proptest::option::of((any::<bool>(), 1..20_u64));
-    let change = (any::<bool>(), proptest::option::of(any::<bool>()))
-        .prop_map(|(read, archived)| MarkChange { read, archived });
-    let range = (place(), place(), proptest::option::of(any::<bool>()), 0..6_usize)
-        .prop_map(|(after, before, archived, limit)| InboxRange { after, before, archived, limit });
-    prop_oneof![
-        3 => (0..PEOPLE - 1, proptest::bool::weighted(0.1), profile(), deletion).prop_map(
-            |(person, stale, profile, deletion)| Operation::Swap { person, stale, profile, deletion }
-        ),
-        4 => (0..24_usize, change).prop_map(|(message, change)| Operation::Mark { message, change }),
-        2 => (0..PEOPLE, range).prop_map(|(person, range)| Operation::Inbox { person, range }),
-        2 => (0..PEOPLE, place(), 0..6_usize)
-            .prop_map(|(person, after, limit)| Operation::Events { person, after, limit }),
-        1 => (0..PEOPLE, proptest::option::of(0..24_usize), 0..6_usize)
-            .prop_map(|(person, after, limit)| Operation::Addressed { person, after, limit }),
-        2 => (0..PEOPLE, proptest::bool::weighted(0.1), proptest::option::of(0..12_u64), 1..99_u64)
-            .prop_map(|(person, stale, checkpoint, at)| Operation::Erase {
-                person,
-                stale,
-                checkpoint,
-                at
-            }),
-        1 => (0..25_u64, 0..4_usize)
-            .prop_map(|(until, limit)| Operation::ErasuresDue { until, limit }),
-    ]
-}
-
-fn operation() -> impl Strategy<Value = Operation> {
-    let partition = 0..PARTITIONS;
-    let key = proptest::option::weighted(0.3, (0..4_u8, 0..2_u8));
-    prop_oneof![
-        2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64, profile()), 1..5)
-            .prop_map(Operation::Put),
-        12 => citizens_own(),
-        6 => (0..30_u64, 0..PEOPLE, key)
-            .prop_map(|(n, to, key)| Operation::Accept { n, to, key }),
-        1 => partition.clone().prop_map(Operation::Open),
-        8 => (
-            partition.clone(),
-            proptest::bool::weighted(0.1),
-            proptest::collection::vec(change(), 0..6),
-            proptest::option::weighted(0.3, 0..12_u64),
-        )
-            .prop_map(|(partition, stale, changes, checkpoint)| Operation::Commit {
-                partition,
-                stale,
-                changes,
-                checkpoint
-            }),
-        4 => (partition.clone(), 0..45_u64, 0..4_usize, 0..3_usize).prop_map(
-            |(partition, until, limit, skip)| Operation::Due { partition, until, limit, skip }
-        ),
-        2 => (partition, 0..10_u64, 0..6_usize)
-            .prop_map(|(partition, from, limit)| Operation::Arrivals { partition, from, limit }),
-        1 => (1_000..1_040_u64).prop_map(Operation::Forget),
-        1 => Just(Operation::Restart),
-    ]
+/// People and alerts to begin with: found by chance, they would take long.
+fn population() -> Vec<Operation> {
+    let everyone = (0..PEOPLE - 1).map(|person| (person, 100, Profile::NONE)).collect();
+    let accept = |n| Operation::Alert(alert::Operation::Accept { n, key: None });
+    vec![Operation::Put(everyone), accept(0), accept(1)]
 }
 
 /// What the test knows: which messages exist, and the owners' epochs.
@@ -288,7 +158,8 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
             format!("{:?}", store.arrivals(PartitionId(*partition), *from, *limit).await)
         }
         Operation::Forget(before) => format!("{:?}", store.forget_claims(Millis(*before)).await),
-        Operation::Restart => String::new(),
+        Operation::Alert(operation) => alert::run(store, operation, known).await,
+        Operation::Restart | Operation::Kill => String::new(),
         _ => run_citizens_own(store, operation, known).await,
     }
 }
@@ -365,7 +236,7 @@ async fn compare_all(
             prop_assert_eq!(due, other.due(partition, &name, until, 100, &[]).await.unwrap());
         }
     }
-    Ok(())
+    alert::compare(one, other).await
 }
 
 /// The two conservation laws, against what is counted when partitions open.
@@ -379,20 +250,51 @@ async fn conserved(store: &dyn Store, known: &mut Known) -> Result<(), TestCaseE
     }
     let books = store.books().await.unwrap();
     prop_assert!(unprocessed <= books.messages.open());
+    pending += alert::pending(store).await;
     prop_assert_eq!(pending, books.all_deliveries().open());
     Ok(())
 }
 
+/// What a killed process leaves: the files as they are while it has them open.
+fn left_behind(path: &Path) -> TempDir {
+    let copy = folder();
+    copy_files(path, copy.path());
+    copy
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&to).unwrap();
+            copy_files(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 async fn side_by_side(operations: Vec<Operation>) -> Result<(), TestCaseError> {
-    let folder = folder();
+    let mut folder = folder();
     let oracle = MemoryStore::new(PARTITIONS);
     let mut store = embedded(folder.path());
     let mut known = Known::default();
     for operation in &operations {
-        if matches!(operation, Operation::Restart) {
-            drop(store);
-            store = embedded(folder.path());
-            continue;
+        match operation {
+            Operation::Restart => {
+                drop(store);
+                store = embedded(folder.path());
+                continue;
+            }
+            Operation::Kill => {
+                let left = left_behind(folder.path());
+                drop(store);
+                folder = left;
+                store = embedded(folder.path());
+                continue;
+            }
+            _ => {}
         }
         let expected = run(&oracle, operation, &known).await;
         let found = run(&*store, operation, &known).await;
@@ -427,12 +329,15 @@ async fn accepted_id(oracle: &MemoryStore, person: u32) -> MessageId {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 400, ..ProptestConfig::default() })]
 
     #[test]
     fn the_embedded_store_answers_as_the_reference_does(
-        operations in proptest::collection::vec(operation(), 10..70)
+        populated in proptest::bool::weighted(0.8),
+        operations in proptest::collection::vec(operation(), 10..100)
     ) {
+        let beginning = if populated { population() } else { Vec::new() };
+        let operations = beginning.into_iter().chain(operations).collect();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(side_by_side(operations))?;
     }

@@ -9,77 +9,115 @@ use araldo_actors::port::store::{StoreError, Swap, Upsert, Written};
 
 use super::group::Group;
 use super::index::Indexed;
+use super::overlay::Cell;
 use crate::store::{first_revision, renew};
+
+/// A record ready to be written: its address is hashed by the caller, so that
+/// the writer does not have to.
+pub(super) struct Record {
+    citizen: Citizen,
+    address: Option<AddressId>,
+}
+
+impl Record {
+    pub(super) fn new(citizen: Citizen) -> Self {
+        Self { address: citizen.address(), citizen }
+    }
+
+    /// What the indexes are to hold of it.
+    fn indexed(&self) -> Indexed {
+        Indexed::with(&self.citizen, self.address)
+    }
+
+    /// What the indexes hold of `stored`, which it is to replace.
+    fn replaced(&self, stored: &Citizen) -> Indexed {
+        if stored.email == self.citizen.email {
+            Indexed::with(stored, self.address)
+        } else {
+            Indexed::of(stored)
+        }
+    }
+}
 
 impl Group {
     /// Writes citizens, new or known.
-    pub(super) fn put_citizens(
-        &mut self,
-        citizens: Vec<Citizen>,
-    ) -> Result<Vec<Upsert>, StoreError> {
-        for citizen in &citizens {
-            self.load_known(citizen, citizens.len())?;
+    pub(super) fn put_citizens(&mut self, records: Vec<Record>) -> Result<Vec<Upsert>, StoreError> {
+        for record in &records {
+            self.load_known(record, records.len())?;
         }
-        Ok(citizens.into_iter().map(|citizen| self.put_citizen(citizen)).collect())
+        Ok(records.into_iter().map(|record| self.put_citizen(record)).collect())
     }
 
-    fn put_citizen(&mut self, mut citizen: Citizen) -> Upsert {
-        let address_taken = self.is_taken(&citizen);
+    fn put_citizen(&mut self, mut record: Record) -> Upsert {
+        let address_taken = self.is_taken(&record);
         if address_taken {
-            citizen.email_validated = false;
+            record.citizen.email_validated = false;
         }
-        let partition = self.home(&citizen.fiscal_code);
-        let known = self.known_ordinal(&citizen.fiscal_code);
-        if let Some(cell) = known.and_then(|ordinal| self.citizen(partition, ordinal)) {
-            renew(&cell.value, &mut citizen);
-            self.replace(partition, citizen);
-            return Upsert { written: Written::Updated, address_taken };
-        }
-        citizen.version = 0;
-        self.insert(partition, citizen);
-        Upsert { written: Written::Inserted, address_taken }
+        let code = record.citizen.fiscal_code;
+        let partition = self.home(&code);
+        let known = self.known_ordinal(&code);
+        let Some(cell) = known.and_then(|ordinal| self.citizen(partition, ordinal)) else {
+            record.citizen.version = 0;
+            record.citizen.revision = first_revision(self.next_ordinal(partition));
+            self.insert(partition, record);
+            return Upsert { written: Written::Inserted, address_taken };
+        };
+        renew(&cell.value, &mut record.citizen);
+        self.replace(partition, record);
+        Upsert { written: Written::Updated, address_taken }
     }
 
     /// Replaces the record that has revision `expected`.
     pub(super) fn swap_citizen(
         &mut self,
-        mut citizen: Citizen,
+        mut record: Record,
         expected: Option<u64>,
     ) -> Result<Swap, StoreError> {
-        self.load_known(&citizen, 1)?;
-        let partition = self.home(&citizen.fiscal_code);
-        let known = self.known_ordinal(&citizen.fiscal_code);
+        self.load_known(&record, 1)?;
+        let code = record.citizen.fiscal_code;
+        let partition = self.home(&code);
+        let known = self.known_ordinal(&code);
         let stored = known.and_then(|ordinal| self.citizen(partition, ordinal));
         let revision = stored.map(|cell| cell.value.revision);
         if revision != expected {
             return Ok(Swap::Conflict);
         }
-        if self.is_taken(&citizen) {
+        if self.is_taken(&record) {
             return Ok(Swap::AddressTaken);
         }
-        let stored = match revision {
-            Some(revision) => {
-                citizen.revision = revision.saturating_add(1);
-                self.replace(partition, citizen.clone());
-                citizen
-            }
-            None => self.insert(partition, citizen),
+        record.citizen.revision = match revision {
+            Some(revision) => revision.saturating_add(1),
+            None => first_revision(self.next_ordinal(partition)),
         };
-        Ok(Swap::Stored(Box::new(stored)))
+        let stored = Box::new(record.citizen.clone());
+        if revision.is_some() {
+            self.replace(partition, record);
+        } else {
+            self.insert(partition, record);
+        }
+        Ok(Swap::Stored(stored))
     }
 
-    /// Loads what writing `citizen` needs; `new` citizens may be new.
-    fn load_known(&mut self, citizen: &Citizen, new: usize) -> Result<(), StoreError> {
-        let partition = self.home(&citizen.fiscal_code);
-        if let Some(address) = Indexed::of(citizen).address {
-            self.load_address(address)?;
+    /// Loads what writing `record` needs; `new` citizens may be new.
+    fn load_known(&mut self, record: &Record, new: usize) -> Result<(), StoreError> {
+        let code = &record.citizen.fiscal_code;
+        let partition = self.home(code);
+        let mut before = None;
+        if let Some(ordinal) = self.ordinal(code)? {
+            self.load_citizen(partition, ordinal)?;
+            let stored = self.citizen(partition, ordinal);
+            before = stored.and_then(|cell| record.replaced(&cell.value).address);
+        } else {
+            self.check_room(PartitionId(partition), new)?;
         }
-        let Some(ordinal) = self.ordinal(&citizen.fiscal_code)? else {
-            return self.check_room(PartitionId(partition), new);
-        };
-        self.load_citizen(partition, ordinal)?;
-        let stored = self.citizen(partition, ordinal).map(|cell| Indexed::of(&cell.value));
-        stored.and_then(|stored| stored.address).map_or(Ok(()), |old| self.load_address(old))
+        let after = record.indexed().address;
+        // Whoever keeps an address has it: most of an import that is repeated.
+        if before != after {
+            for address in [before, after].into_iter().flatten() {
+                self.load_address(address)?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses when the ordinals of a partition could run out.
@@ -91,31 +129,34 @@ impl Group {
         Ok(())
     }
 
-    /// Whether another citizen validated the address that `citizen` validates.
-    fn is_taken(&self, citizen: &Citizen) -> bool {
-        let address = Indexed::of(citizen).address;
-        let owner = address.and_then(|address| self.address_owner(address));
-        owner.is_some_and(|owner| owner != citizen.fiscal_code)
+    /// Whether another citizen validated the address that `record` validates;
+    /// one that was not loaded is its own already.
+    fn is_taken(&self, record: &Record) -> bool {
+        let owner = record.indexed().address.and_then(|address| self.address_owner(address));
+        owner.is_some_and(|owner| owner != record.citizen.fiscal_code)
+    }
+
+    fn next_ordinal(&mut self, partition: u16) -> u32 {
+        self.partition_mut(partition).next_ordinal
     }
 
     /// Adds a record under the partition's next ordinal.
-    fn insert(&mut self, partition: u16, mut citizen: Citizen) -> Citizen {
-        let counters = self.partition_mut(partition);
-        let ordinal = counters.next_ordinal;
-        counters.next_ordinal += 1;
-        citizen.revision = first_revision(ordinal);
-        self.reindex(&citizen.fiscal_code, Indexed::default(), Indexed::of(&citizen));
-        self.add_citizen(partition, ordinal, citizen.clone());
-        citizen
+    fn insert(&mut self, partition: u16, record: Record) {
+        let ordinal = self.next_ordinal(partition);
+        self.partition_mut(partition).next_ordinal += 1;
+        let code = record.citizen.fiscal_code;
+        self.reindex(&code, Indexed::default(), record.indexed());
+        self.add_citizen(partition, ordinal, record.citizen);
     }
 
-    /// Puts `citizen` in the place of the record loaded before.
-    fn replace(&mut self, partition: u16, citizen: Citizen) {
-        let code = citizen.fiscal_code;
-        self.amend(partition, &code, |stored| {
-            *stored = citizen;
-            true
-        });
+    /// Puts a record in the place of the one loaded before.
+    fn replace(&mut self, partition: u16, record: Record) {
+        let code = record.citizen.fiscal_code;
+        let Some(ordinal) = self.known_ordinal(&code) else { return };
+        let Some(cell) = self.citizen(partition, ordinal) else { return };
+        let (before, after) = (record.replaced(&cell.value), record.indexed());
+        *cell = Cell::written(record.citizen);
+        self.reindex(&code, before, after);
     }
 
     /// Changes a record loaded before; `change` tells whether it did.

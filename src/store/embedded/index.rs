@@ -29,10 +29,15 @@ pub(super) struct Indexed {
 
 impl Indexed {
     pub(super) fn of(citizen: &Citizen) -> Self {
+        Self::with(citizen, citizen.address())
+    }
+
+    /// The same, `address` being that of the citizen.
+    pub(super) fn with(citizen: &Citizen, address: Option<AddressId>) -> Self {
         let request = citizen.data_requests.get(&DataChoice::Delete);
         let pending = request.filter(|request| request.status == DataRequestStatus::Pending);
         Self {
-            address: if citizen.email_validated { citizen.address() } else { None },
+            address: address.filter(|_| citizen.email_validated),
             deletion: pending.map(|request| request.due),
         }
     }

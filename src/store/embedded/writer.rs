@@ -18,7 +18,6 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 use araldo_actors::domain::alert::{Alert, AlertRecord};
-use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{Epoch, MessageId, PartitionId};
 use araldo_actors::domain::inbox::{InboxEntry, MarkChange};
@@ -31,6 +30,7 @@ use araldo_actors::port::store::{
 
 use super::accept::Append;
 use super::alert::{self, Change};
+use super::citizen::Record;
 use super::erase::Erase;
 use super::group::Group;
 use super::mark::CommitMark;
@@ -49,8 +49,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 /// A change to make.
 pub(super) enum Job {
     Accept(Append, Reply<Acceptance>),
-    Citizens(Vec<Citizen>, Reply<Vec<Upsert>>),
-    Swap(Box<Citizen>, Option<u64>, Reply<Swap>),
+    Citizens(Vec<Record>, Reply<Vec<Upsert>>),
+    Swap(Box<Record>, Option<u64>, Reply<Swap>),
     Mark(FiscalCode, MessageId, MarkChange, Reply<Option<InboxEntry>>),
     Erase(Box<Erase>, Reply<Erased>),
     Step(PartitionId, Epoch, Step, Reply<()>),
@@ -125,14 +125,14 @@ impl Writer {
                 let done = group.accept(append);
                 self.later(reply, done);
             }
-            Job::Citizens(citizens, reply) => {
-                self.bytes += citizens.len() * ROW_BYTES;
-                let done = group.put_citizens(citizens);
+            Job::Citizens(records, reply) => {
+                self.bytes += records.len() * ROW_BYTES;
+                let done = group.put_citizens(records);
                 self.later(reply, done);
             }
-            Job::Swap(citizen, expected, reply) => {
+            Job::Swap(record, expected, reply) => {
                 self.bytes += ROW_BYTES;
-                let done = group.swap_citizen(*citizen, expected);
+                let done = group.swap_citizen(*record, expected);
                 self.later(reply, done);
             }
             Job::Mark(citizen, message, change, reply) => {

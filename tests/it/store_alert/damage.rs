@@ -12,10 +12,10 @@ use araldo_actors::domain::inbox::MarkChange;
 use araldo_actors::domain::ledger::{Mark, Run};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::alert_store::AlertStore;
-use araldo_actors::port::store::{Store, StoreError};
+use araldo_actors::port::store::Store;
 
 use super::fixture::{accepted, id, one_step, push_step, register, residents, walked, who};
-use crate::store_damage::{refusal, tamper};
+use crate::store_damage::{damage, refusal, tamper};
 use crate::store_fixture::{embedded, folder, inbox, open, route, step};
 
 /// Everything of an alert that a store keeps, of partition 1.
@@ -51,13 +51,6 @@ fn ended() -> Effect {
 /// The key of a row of partition 1 and alert 1.
 fn key(rest: &[u8]) -> Vec<u8> {
     [&[0, 1], id(1).to_bytes().as_slice(), rest].concat()
-}
-
-fn damage<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
-    match answer {
-        Err(StoreError::Damaged(what)) => what,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[tokio::test]

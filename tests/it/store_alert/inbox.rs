@@ -174,6 +174,7 @@ async fn an_alert_keeps_its_marks_and_its_place(store: &dyn Store) {
 async fn only_members_have_an_alert_to_mark(store: &dyn Store) {
     let (people, _, _) = one_alert(store).await;
     for person in [people[1], 9_999] {
+        assert_eq!(inbox(store, person).await, []);
         assert_eq!(store.mark(who(person), id(1), READ).await.unwrap(), None);
     }
     assert_eq!(store.mark(who(people[0]), id(2), READ).await.unwrap(), None);
