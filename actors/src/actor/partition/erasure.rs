@@ -173,6 +173,9 @@ impl State {
                 None => self.unrouted = self.unrouted.saturating_sub(*pending),
             }
         }
+        // Falls are counted by message: which were the citizen's is not known
+        // any more. The others get their tries once more.
+        self.panics.clear();
         self.metrics.erasures.increment(1);
         // Sessions opened before have nothing to read any more.
         self.context.hub().address.cast(HubMessage::Revoke { citizen: code, done: None });
