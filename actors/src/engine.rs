@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 
+use crate::alert::AlertBoard;
 use crate::board::Board;
 use crate::directory::Directory;
 use crate::domain::books::Books;
@@ -26,6 +27,10 @@ use crate::policy::admission::{Admission, Permit};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
 use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Swap, Upsert, Written};
+
+mod alert;
+
+pub use alert::{AlertError, AlertSubmission, SubmitAlertError, SubmittedAlert};
 
 /// Between looks at a partition that is being restarted.
 const RESTART_PAUSE: Duration = Duration::from_millis(20);
@@ -99,6 +104,7 @@ pub(crate) struct Inner {
     pub(crate) admission: Admission,
     pub(crate) partitions: Arc<[PartitionHandle]>,
     pub(crate) hubs: Arc<[HubHandle]>,
+    pub(crate) alerts: Arc<AlertBoard>,
     pub(crate) eraser: Eraser,
     /// Held over a write of the registry, so that store and directory see
     /// concurrent writes in the same order.

@@ -10,6 +10,10 @@ use crate::domain::answer::Answer;
 use crate::domain::id::RouteId;
 use crate::live::{LiveRefused, LiveSession};
 
+mod alert;
+
+pub(crate) use alert::{AlertMetrics, ShownWalk, WalkMetrics};
+
 /// Attempts answered, by route and kind of answer.
 pub const ATTEMPTS: &str = "araldo_attempts_total";
 /// Answers that were not an acceptance, by route and the provider's reason.
@@ -34,6 +38,24 @@ pub const LIVE_REFUSED: &str = "araldo_live_sessions_refused_total";
 pub const LIVE_WOKEN: &str = "araldo_live_sessions_woken_total";
 /// Citizens erased.
 pub const ERASURES: &str = "araldo_erasures_total";
+/// Alerts under way, by status.
+pub const ALERTS: &str = "araldo_alerts";
+/// When the oldest alert under way was accepted.
+pub const ALERTS_OLDEST: &str = "araldo_alerts_oldest_timestamp_seconds";
+/// Ordinals that the walks of the alerts under way have visited, by walk.
+pub const WALK_VISITED: &str = "araldo_alert_walk_visited";
+/// Ordinals that those walks visit in all, by walk.
+pub const WALK_END: &str = "araldo_alert_walk_end";
+/// Deliveries of the alerts under way that wait for another try, by walk.
+pub const WALK_STRAGGLERS: &str = "araldo_alert_walk_stragglers";
+/// Deliveries of alerts handed to a route and not yet recorded, by walk.
+pub const WALK_FLYING: &str = "araldo_alert_walk_in_flight";
+/// Deliveries of alerts that ended, by walk and outcome.
+pub const WALK_ENDED: &str = "araldo_alert_deliveries_ended_total";
+/// Attempts of deliveries of alerts repeated, by walk.
+pub const WALK_RETRIED: &str = "araldo_alert_deliveries_retried_total";
+/// Members of an audience found, by walk.
+pub const WALK_RECIPIENTS: &str = "araldo_alert_recipients_total";
 
 /// Tells the recorder what each metric means.
 pub fn describe() {
@@ -53,6 +75,23 @@ pub fn describe() {
     describe_counter!(LIVE_REFUSED, "Live sessions not opened, by reason");
     describe_counter!(LIVE_WOKEN, "Live sessions woken because an inbox changed");
     describe_counter!(ERASURES, "Citizens whose rows were all removed");
+    describe_alerts();
+}
+
+fn describe_alerts() {
+    describe_gauge!(ALERTS, "Alerts under way, by status: running or paused");
+    describe_gauge!(
+        ALERTS_OLDEST,
+        Unit::Seconds,
+        "When the oldest alert under way was accepted, since the Unix epoch; 0 when there is none"
+    );
+    describe_gauge!(WALK_VISITED, "Citizens visited by the walks of alerts under way, by walk");
+    describe_gauge!(WALK_END, "Citizens those walks visit in all, by walk");
+    describe_gauge!(WALK_STRAGGLERS, "Deliveries of alerts that wait for another try, by walk");
+    describe_gauge!(WALK_FLYING, "Deliveries of alerts handed to a route and not yet recorded");
+    describe_counter!(WALK_ENDED, "Deliveries of alerts that ended, by walk and outcome");
+    describe_counter!(WALK_RETRIED, "Attempts of deliveries of alerts repeated, by walk");
+    describe_counter!(WALK_RECIPIENTS, "Citizens found in the audience of an alert, by walk");
 }
 
 /// Handles of one route's metrics, looked up once: the macros hash and lock
@@ -74,12 +113,15 @@ impl RouteMetrics {
         }
     }
 
-    /// Counts an answer; `seconds` since the message was accepted.
-    pub(crate) fn answered(&self, answer: &Answer, seconds: f64) {
+    /// Counts an answer; `seconds` since the message was accepted, where that
+    /// is told (an alert takes as long as it takes).
+    pub(crate) fn answered(&self, answer: &Answer, seconds: Option<f64>) {
         let (kind, reason) = match answer {
             Answer::Accepted => {
                 self.accepted.increment(1);
-                self.delivery_seconds.record(seconds);
+                if let Some(seconds) = seconds {
+                    self.delivery_seconds.record(seconds);
+                }
                 return;
             }
             Answer::RetryDelivery { reason, .. } => ("retry_delivery", *reason),

@@ -6,7 +6,7 @@ pub mod admission;
 pub mod backoff;
 pub mod breaker;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod lanes;
 pub mod notice;
 pub mod refusals;
@@ -14,4 +14,5 @@ pub mod restart;
 pub mod routing;
 pub mod turn;
 pub mod turnstile;
+pub mod walk;
 pub mod watermark;

@@ -1,5 +1,6 @@
 //! The engine's promises, on a paused clock.
 
+mod alert;
 mod email;
 mod erasure;
 mod harness;

@@ -12,6 +12,7 @@ use super::citizen::{Citizen, Language};
 use super::id::{MessageId, RouteId, ServiceId};
 use super::lane::Lane;
 use super::ledger::Straggler;
+use super::message::{Content, FeatureLevel, Message};
 use super::time::Millis;
 
 /// What a citizen reads of an alert, in one language.
@@ -86,6 +87,31 @@ impl Alert {
     pub fn language(&self, citizen: &Citizen) -> Language {
         let preferred = citizen.languages.iter().find(|one| self.texts.contains_key(one));
         preferred.copied().unwrap_or(self.fallback)
+    }
+
+    /// The alert as one of `citizen`'s messages; none when it has no text.
+    #[must_use]
+    pub fn message_to(&self, citizen: &Citizen) -> Option<Message> {
+        let text =
+            self.texts.get(&self.language(citizen)).or_else(|| self.texts.values().next())?;
+        let lasts = self.expires_at.since(self.accepted_at).as_secs();
+        Some(Message {
+            id: self.id,
+            fiscal_code: citizen.fiscal_code,
+            service: self.service.clone(),
+            accepted_at: self.accepted_at,
+            time_to_live: u32::try_from(lasts).unwrap_or(u32::MAX),
+            lane: self.lane,
+            feature_level: FeatureLevel::Standard,
+            content: Content {
+                subject: text.subject.clone(),
+                markdown: text.markdown.clone(),
+                require_secure_channels: self.require_secure_channels,
+                due_date: None,
+                payment: None,
+                extra: None,
+            },
+        })
     }
 }
 

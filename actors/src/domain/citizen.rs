@@ -26,6 +26,12 @@ pub enum Language {
     French,
 }
 
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 5] =
+        [Self::Italian, Self::English, Self::Spanish, Self::German, Self::French];
+}
+
 /// Push network of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{DeliveryId, DeviceId, MessageId, RouteId};
+use super::id::{DeliveryId, DeviceId, MessageId, PartitionId, RouteId};
 use super::message::MessageStatus;
 use super::outcome::DeliveryStatus;
 use super::time::Millis;
@@ -63,7 +63,8 @@ impl Endpoint {
         }
     }
 
-    /// Identifier of the delivery of `message` to this endpoint.
+    /// Identifier of the delivery of `message`, which is for one citizen, to
+    /// this endpoint.
     #[must_use]
     pub fn delivery_id(self, message: MessageId) -> DeliveryId {
         let endpoint = match self {
@@ -71,6 +72,25 @@ impl Endpoint {
             Self::Inbox | Self::Mailbox => 0,
         };
         DeliveryId::of(message, self.channel() as u8, endpoint)
+    }
+
+    /// Identifier of the delivery of `alert` to this endpoint. An alert goes to
+    /// many: where the endpoint does not say whose it is, the citizen's place
+    /// does (their ordinal in a partition, which names nobody).
+    #[must_use]
+    pub fn alert_delivery_id(
+        self,
+        alert: MessageId,
+        partition: PartitionId,
+        ordinal: u32,
+    ) -> DeliveryId {
+        match self {
+            Self::Device(_) => self.delivery_id(alert),
+            Self::Inbox | Self::Mailbox => {
+                let place = u64::from(partition.0) << 32 | u64::from(ordinal);
+                DeliveryId::of(alert, self.channel() as u8, place)
+            }
+        }
     }
 }
 

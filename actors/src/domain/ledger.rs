@@ -102,10 +102,14 @@ impl Run {
     }
 
     /// Changes the mark of `ordinal`; false when the run does not cover it.
+    /// Who was reached stays so, whatever becomes of a second delivery.
     pub fn set(&mut self, ordinal: u32, mark: Mark) -> bool {
         let place = ordinal.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        let found = place.and_then(|place| self.marks.get_mut(place));
-        found.map(|held| *held = mark).is_some()
+        let Some(held) = place.and_then(|place| self.marks.get_mut(place)) else { return false };
+        if *held != Mark::Delivered {
+            *held = mark;
+        }
+        true
     }
 
     /// Appends the shortest form to `out`; the first ordinal is in the key.
@@ -284,6 +288,8 @@ mod tests {
         assert!(run.set(11, Mark::Delivered));
         assert!(!run.set(12, Mark::Delivered));
         assert_eq!(run.mark(11), Some(Mark::Delivered));
+        assert!(run.set(11, Mark::Failed));
+        assert_eq!(run.mark(11), Some(Mark::Delivered), "who was reached stays so");
     }
 
     proptest! {

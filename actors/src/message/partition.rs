@@ -1,16 +1,19 @@
 //! What a partition is told.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::PartitionId;
+use crate::message::batch::Batch;
 use crate::message::citizen::Turn;
 use crate::message::ticket::Report;
 use crate::supervise::Address;
 
 /// Mailbox of a partition. Bounded though ractor's is not: one poke at a
-/// time, one report per credit, one turn per input given, one flush.
+/// time, one report per credit, one turn per input given, one flush, one step
+/// of the walks, one landing per batch.
 pub enum PartitionMessage {
     /// Messages were appended to the intake journal.
     Poked,
@@ -36,6 +39,10 @@ pub enum PartitionMessage {
     Flush,
     /// Time has passed.
     Tick,
+    /// Let the walks of the alerts go on by a step.
+    Walk,
+    /// Everything of a batch has come back.
+    Landed(Arc<Batch>),
     /// A citizen's record changed in the store; answered when no attempt can
     /// start against the old one.
     Changed {
@@ -84,6 +91,7 @@ pub struct PartitionHandle {
     tail: AtomicU64,
     poked: AtomicBool,
     ticked: AtomicBool,
+    walking: AtomicBool,
 }
 
 impl PartitionHandle {
@@ -106,6 +114,22 @@ impl PartitionHandle {
     /// Takes the tick: from here on another one may come.
     pub fn take_tick(&self) {
         self.ticked.store(false, Ordering::Release);
+    }
+
+    /// There may be something to do for the walks. Not repeated while one
+    /// step is on its way.
+    pub fn walk(&self) {
+        if !self.walking.swap(true, Ordering::AcqRel) && !self.address.cast(PartitionMessage::Walk)
+        {
+            // No incarnation lives; the next one looks by itself.
+            self.walking.store(false, Ordering::Release);
+        }
+    }
+
+    /// Takes the step: from here on another one may come.
+    pub fn take_walk(&self) {
+        // A swap, so that no status is read before the step is taken.
+        self.walking.swap(false, Ordering::AcqRel);
     }
 
     /// The journal's tail as far as this process knows it.

@@ -58,9 +58,12 @@ impl<T> LaneQueue<T> {
     pub fn take_if(&mut self, mut test: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for lane in &mut self.lanes {
-            let (out, keep) = std::mem::take(lane).into_iter().partition(&mut test);
-            *lane = keep;
-            taken.extend::<VecDeque<T>>(out);
+            // Mostly nothing is picked: no reason to move everything.
+            let Some(first) = lane.iter().position(&mut test) else { continue };
+            let rest = lane.split_off(first);
+            let (out, keep): (VecDeque<T>, VecDeque<T>) = rest.into_iter().partition(&mut test);
+            lane.extend(keep);
+            taken.extend(out);
         }
         taken
     }

@@ -91,6 +91,7 @@ impl State {
         let waiting = self.erasures.0.entry(code).or_insert(begun);
         waiting.if_asked &= if_asked;
         waiting.callers.push(done);
+        self.walks.renew(code, None);
         if let Some(active) = self.active.get_mut(&code) {
             active.cell.store(None);
             let behind = active.stile.withdraw();
@@ -113,6 +114,7 @@ impl State {
         self.erasures.0.iter().any(|(code, waiting)| {
             self.next_read >= waiting.tail
                 && self.active.get(code).is_none_or(|active| active.airborne == 0)
+                && !self.walks.carries(*code)
         })
     }
 
@@ -136,7 +138,9 @@ impl State {
             return None;
         }
         let is_ready = |(code, waiting): &(&FiscalCode, &Waiting)| {
-            self.watermark.mark() >= waiting.tail && !self.active.contains_key(code)
+            self.watermark.mark() >= waiting.tail
+                && !self.active.contains_key(code)
+                && !self.walks.carries(**code)
         };
         let code = self.erasures.0.iter().find(is_ready).map(|(code, _)| *code)?;
         self.erasures.0.remove_entry(&code)

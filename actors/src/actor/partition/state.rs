@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use super::active::Active;
 use super::erasure::Erasures;
+use super::walks::Walks;
 use super::{Context, RouteBook};
 use crate::actor::citizen::Activation;
 use crate::domain::citizen::Citizen;
@@ -57,6 +58,7 @@ pub(crate) struct State {
     /// message's last turn.
     pub(crate) panics: HashMap<MessageId, u32>,
     pub(crate) erasures: Erasures,
+    pub(crate) walks: Walks,
     /// Tickets issued and not yet handed over, by route.
     pub(crate) departures: Vec<Vec<Ticket>>,
     pub(crate) draining: Option<Vec<oneshot::Sender<()>>>,
@@ -77,7 +79,8 @@ impl State {
         let gauges = self.context.board.partition(self.context.id.0);
         let deliveries: u64 = self.routes.iter().map(RouteBook::pending).sum();
         gauges.messages.store(self.unprocessed, Ordering::Relaxed);
-        gauges.deliveries.store(deliveries + self.unrouted, Ordering::Relaxed);
+        let deliveries = deliveries + self.unrouted + self.walks.pending();
+        gauges.deliveries.store(deliveries, Ordering::Relaxed);
         gauges.active.store(self.active.len() as u64, Ordering::Relaxed);
     }
 
@@ -182,7 +185,11 @@ impl State {
             active.unsaved += 1;
         }
         self.buffer.push((code, turn));
-        // Whatever is in the mailbox before the flush goes into its step.
+        self.flush_soon();
+    }
+
+    /// Has what is waiting stored, with all that is in the mailbox before.
+    pub(super) fn flush_soon(&mut self) {
         if !self.flush_scheduled {
             self.flush_scheduled = self.myself.cast(PartitionMessage::Flush).is_ok();
         }
@@ -237,6 +244,8 @@ impl State {
             }
             effects.extend(turn.effects.iter().cloned());
         }
+        let mut strides = std::mem::take(&mut self.walks.strides);
+        strides.iter_mut().for_each(|stride| effects.extend(stride.effects()));
         let mark = self.watermark.mark();
         let checkpoint = (mark > self.checkpoint).then_some(mark);
         if !effects.is_empty() || checkpoint.is_some() {
@@ -248,6 +257,9 @@ impl State {
         self.wake(&turns);
         for (code, turn) in turns {
             self.stored(code, turn, at);
+        }
+        for stride in strides {
+            self.strode(stride);
         }
         self.dispatch();
         self.read().await?;
@@ -302,7 +314,7 @@ impl State {
     }
 
     /// Keeps the live counts in step with what was stored.
-    fn account(&mut self, code: FiscalCode, effect: &Effect, flight: Option<&RouteId>) {
+    pub(super) fn account(&mut self, code: FiscalCode, effect: &Effect, flight: Option<&RouteId>) {
         match effect {
             Effect::Processed { message, deliveries, .. } => {
                 self.panics.remove(message);
@@ -354,14 +366,20 @@ impl State {
         if self.ticks.wrapping_add(phase).is_multiple_of(LOOK_EVERY) {
             self.read_some().await?;
         }
+        self.urge_walks();
         self.pull().await
     }
 
     /// A citizen's record changed: attempts already queued look at the new
     /// one before they start.
     pub(crate) async fn changed(&mut self, code: FiscalCode) -> Outcomes {
+        if !self.active.contains_key(&code) && !self.walks.knows(code) {
+            return Ok(());
+        }
+        let record = self.record(code).await?;
+        self.walks.renew(code, record.as_ref());
         if let Some(active) = self.active.get(&code) {
-            active.cell.store(self.record(code).await?);
+            active.cell.store(record);
         }
         Ok(())
     }
@@ -369,6 +387,7 @@ impl State {
     /// Start nothing new; answer when nothing is in flight.
     pub(crate) fn drain(&mut self, done: oneshot::Sender<()>) {
         self.draining.get_or_insert_with(Vec::new).push(done);
+        self.stop_walks();
         self.rest_if_drained();
     }
 
@@ -383,6 +402,7 @@ impl State {
 
     fn is_at_rest(&self) -> bool {
         self.buffer.is_empty()
+            && self.walks.is_at_rest()
             && self.routes.iter().all(RouteBook::is_empty)
             && self.active.values().all(|active| active.inputs.is_empty())
     }
