@@ -68,12 +68,12 @@ async fn storms_of_421_lose_no_mail_and_send_none_twice() {
     };
     let storm = failing(stages.map(failure).to_vec());
     relay(&setting).set_behaviour(&storm).await.unwrap();
-    let orders = async {
-        for _ in 0..5 {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-            relay(&setting).order("/goaway").await.unwrap();
-        }
-    };
+    // Sessions that were sent off stay away for a while: asked until one was
+    // there to hear it.
+    let orders = until("a session is sent off by order", RECOVERY, || async {
+        relay(&setting).order("/goaway").await.unwrap();
+        relay(&setting).books().await.unwrap().goaways > 0
+    });
     let source = town.source();
     tokio::join!(setting.send(&source, 0..MESSAGES), orders);
     assert_delivered_everywhere(&setting, MESSAGES).await;
