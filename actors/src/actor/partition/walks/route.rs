@@ -203,15 +203,21 @@ impl State {
             return;
         }
         // None when it was given up.
-        let Some((alert, route, retry)) = self.find_flight(batch) else { return };
+        if let Some((alert, route, retry)) = self.find_flight(batch) {
+            self.take_in(alert, route, retry);
+            self.settle(alert, route, retry);
+        }
+    }
+
+    /// Takes up what has come back of a flight.
+    pub(super) fn take_in(&mut self, alert: usize, route: usize, retry: bool) {
         let walk = &mut self.walks.alerts[alert].routes[route];
         let Some(mut flight) = walk.flight(retry).take() else { return };
         let now = self.now();
-        for arrived in batch.unload() {
+        for arrived in flight.batch.unload() {
             self.unload(&mut flight, route, arrived, now);
         }
         *self.walks.alerts[alert].routes[route].flight(retry) = Some(flight);
-        self.settle(alert, route, retry);
     }
 
     fn find_flight(&self, batch: &Arc<Batch>) -> Option<(usize, usize, bool)> {

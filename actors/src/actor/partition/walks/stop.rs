@@ -85,7 +85,8 @@ impl State {
         for route in 0..self.routes.len() {
             let walk = &self.walks.alerts[alert].routes[route];
             if late && walk.retry.is_some() {
-                // Whatever its answers are, the outcome is this one.
+                // Whatever the missing answers are, the outcome is this one.
+                self.take_in(alert, route, true);
                 self.settle(alert, route, true);
             }
             let walk = &self.walks.alerts[alert].routes[route];
