@@ -239,6 +239,7 @@ pub fn prepare(
                 timezone: citizen.timezone.clone(),
                 message: Arc::clone(message),
                 service: Arc::clone(service),
+                shared: false,
             }),
         },
     })
