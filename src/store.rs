@@ -49,7 +49,10 @@ use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
+mod effect;
 pub mod embedded;
+mod index;
+mod ledger;
 pub mod memory;
 
 /// Id of the message that `claim` was first used for, accepted at `at`: its

@@ -43,8 +43,9 @@ use araldo_actors::port::alert_store::{AlertAcceptance, AlertProgress, AlertStor
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
 use super::EmbeddedStore;
-use super::overlay::Cell;
 use super::writer::Job;
+use crate::store::effect::Cell;
+use crate::store::ledger::Piece;
 
 mod inbox;
 mod progress;
@@ -64,7 +65,7 @@ pub(super) struct Overlay {
     records: HashMap<MessageId, Option<Cell<AlertRecord>>>,
     /// A walk that never stored a step has the cursor it begins with.
     cursors: HashMap<row::CursorKey, Cell<Cursor>>,
-    pieces: BTreeMap<row::PieceKey, Cell<row::Piece>>,
+    pieces: BTreeMap<row::PieceKey, Cell<Piece>>,
 }
 
 #[async_trait]

@@ -1,15 +1,14 @@
-//! Records of citizens: written, replaced, changed by an effect. Each of them
-//! keeps the indexes in step (see `index`).
+//! Records of citizens: written and replaced. Both keep the indexes in step
+//! (see `index`), and so does an effect that changes a record.
 
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{AddressId, DeviceId, PartitionId};
-use araldo_actors::domain::time::Millis;
+use araldo_actors::domain::id::{AddressId, PartitionId};
 use araldo_actors::port::store::{StoreError, Swap, Upsert, Written};
 
 use super::group::Group;
-use super::index::Indexed;
-use super::overlay::Cell;
+use crate::store::effect::Cell;
+use crate::store::index::Indexed;
 use crate::store::{first_revision, renew};
 
 /// A record ready to be written: its address is hashed by the caller, so that
@@ -167,26 +166,6 @@ impl Group {
         self.reindex(&code, before, after);
     }
 
-    /// Changes a record loaded before; `change` tells whether it did.
-    fn amend(
-        &mut self,
-        partition: u16,
-        code: &FiscalCode,
-        change: impl FnOnce(&mut Citizen) -> bool,
-    ) {
-        let Some(ordinal) = self.known_ordinal(code) else { return };
-        let Some(cell) = self.citizen(partition, ordinal) else { return };
-        if cell.value.fiscal_code != *code {
-            return;
-        }
-        let before = Indexed::of(&cell.value);
-        if change(&mut cell.value) {
-            cell.changed = true;
-            let after = Indexed::of(&cell.value);
-            self.reindex(code, before, after);
-        }
-    }
-
     /// Makes the record of a citizen of `partition` available to the effects
     /// that change it.
     pub(super) fn load_record(
@@ -198,34 +177,5 @@ impl Group {
             Some(ordinal) if self.home(code) == partition => self.load_citizen(partition, ordinal),
             _ => Ok(()),
         }
-    }
-
-    pub(super) fn drop_device(
-        &mut self,
-        partition: u16,
-        code: &FiscalCode,
-        device: DeviceId,
-        registered_before: Millis,
-    ) {
-        self.amend(partition, code, |citizen| {
-            let held = citizen.devices.len();
-            citizen
-                .devices
-                .retain(|known| known.registered_at >= registered_before || known.id() != device);
-            let dropped = citizen.devices.len() < held;
-            citizen.revision = citizen.revision.saturating_add(u64::from(dropped));
-            dropped
-        });
-    }
-
-    pub(super) fn refuse_address(&mut self, partition: u16, code: &FiscalCode, address: AddressId) {
-        self.amend(partition, code, |citizen| {
-            let refused = citizen.email_validated && citizen.address() == Some(address);
-            if refused {
-                citizen.email_validated = false;
-                citizen.revision = citizen.revision.saturating_add(1);
-            }
-            refused
-        });
     }
 }

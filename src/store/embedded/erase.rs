@@ -21,12 +21,12 @@ use araldo_actors::domain::message::MessageStatus;
 use araldo_actors::port::store::{Backlog, Erased, StoreError};
 
 use super::group::Group;
-use super::index::Indexed;
 use super::key::{self, DueKey};
 use super::read::place;
 use super::row::{IntakeRow, decode, encode, unreadable};
-use super::step::waiting;
 use super::table::{Table, View};
+use crate::store::effect::{Waiting, waiting};
+use crate::store::index::Indexed;
 use crate::store::{of_another_partition, still_in_journal};
 
 /// Whom to erase, and on whose behalf.
@@ -128,10 +128,9 @@ impl Group {
         holdings.messages.insert(id);
         for delivery in state.deliveries.iter().filter(|one| one.status.due().is_some()) {
             holdings.pending[delivery.endpoint.channel().index()] += 1;
-            let Some((endpoint, name, due)) = waiting(delivery) else { continue };
+        }
+        for Waiting { lane, due, published, message, endpoint, route: name } in waiting(id, state) {
             if let Some(route) = self.known_route(&name) {
-                let published = state.published;
-                let (lane, message) = (state.lane, id);
                 let entry = DueKey { partition, route, lane, due, published, message, endpoint };
                 holdings.due.push(entry);
             }

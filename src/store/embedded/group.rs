@@ -25,10 +25,11 @@ use araldo_actors::port::store::StoreError;
 
 use super::floor::Place;
 use super::key::{self, ChangeKey, DueKey, InboxKey};
-use super::overlay::{Cell, Overlay};
+use super::overlay::Overlay;
 use super::route::Routes;
 use super::row::{ClaimRow, CommitRow, InboxRow, PartitionRow, decode, encode, unreadable};
 use super::table::{TABLES, Table, Tables};
+use crate::store::effect::Cell;
 
 /// What a committed group leaves to be published.
 pub(super) struct Published {

@@ -21,10 +21,10 @@ use araldo_actors::port::store::StoreError;
 use super::alert::{merged, unmarked};
 use super::group::Group;
 use super::key::{self, InboxKey};
-use super::overlay::Cell;
 use super::read::place;
 use super::row::{InboxRow, unreadable};
 use super::table::{Table, View};
+use crate::store::effect::Cell;
 
 impl Group {
     /// Changes the marks of an entry.

@@ -5,8 +5,7 @@
 //! `addresses` has a row for each record with a validated address, `erasures`
 //! one for each pending request to be deleted.
 
-use araldo_actors::domain::citizen::Citizen;
-use araldo_actors::domain::data_request::{DataChoice, DataRequestStatus, Erasure};
+use araldo_actors::domain::data_request::Erasure;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::AddressId;
 use araldo_actors::domain::time::Millis;
@@ -14,34 +13,11 @@ use araldo_actors::port::store::StoreError;
 
 use super::group::Group;
 use super::key;
-use super::overlay::{Cell, Overlay};
+use super::overlay::Overlay;
 use super::row::{decode, unreadable};
 use super::table::{Table, View};
-
-/// What the indexes hold of a record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Indexed {
-    /// Its address, if validated.
-    pub(super) address: Option<AddressId>,
-    /// When its pending request to be deleted is due.
-    pub(super) deletion: Option<Millis>,
-}
-
-impl Indexed {
-    pub(super) fn of(citizen: &Citizen) -> Self {
-        Self::with(citizen, citizen.address())
-    }
-
-    /// The same, `address` being that of the citizen.
-    pub(super) fn with(citizen: &Citizen, address: Option<AddressId>) -> Self {
-        let request = citizen.data_requests.get(&DataChoice::Delete);
-        let pending = request.filter(|request| request.status == DataRequestStatus::Pending);
-        Self {
-            address: address.filter(|_| citizen.email_validated),
-            deletion: pending.map(|request| request.due),
-        }
-    }
-}
+use crate::store::effect::Cell;
+use crate::store::index::Indexed;
 
 impl Group {
     /// Makes the owner of an address available to [`Group::address_owner`].

@@ -13,24 +13,7 @@ use araldo_actors::domain::time::Millis;
 use super::alert;
 use super::key::{ChangeKey, DueKey, InboxKey};
 use super::row::{ClaimRow, InboxRow};
-
-/// A row in memory, and whether it must be written.
-pub(super) struct Cell<T> {
-    pub(super) value: T,
-    pub(super) changed: bool,
-}
-
-impl<T> Cell<T> {
-    /// A row as it is in its table.
-    pub(super) const fn read(value: T) -> Self {
-        Self { value, changed: false }
-    }
-
-    /// A row to be written.
-    pub(super) const fn written(value: T) -> Self {
-        Self { value, changed: true }
-    }
-}
+use crate::store::effect::Cell;
 
 /// Rows the group touched.
 #[derive(Default)]

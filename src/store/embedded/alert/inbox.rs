@@ -22,9 +22,11 @@ use araldo_actors::domain::message::Message;
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::StoreError;
 
-use super::row::{self, INBOX, Publication, Shown, damaged, split};
+use super::row::{self, INBOX, damaged, split};
+use crate::store::embedded::key::trailing_number;
 use crate::store::embedded::row::{InboxRow, unreadable};
 use crate::store::embedded::table::{Table, View};
+use crate::store::ledger::{BLOCK, Publication, Shown};
 use crate::store::{published_state, shown_message};
 
 /// Entries of an inbox, or why one cannot be read.
@@ -110,8 +112,10 @@ impl View<'_> {
         let to = row::shown(partition, ordinal, to);
         self.range(Table::AlertOrder, &from, &to).map(move |row| {
             let (at, row) = row?;
-            let place = || format!("partition {partition}, block {}", ordinal / row::BLOCK);
-            Shown::read(&at, &row, ordinal).ok_or_else(|| unreadable(Table::AlertOrder, place))
+            let place = || format!("partition {partition}, block {}", ordinal / BLOCK);
+            let sequence = trailing_number(&at);
+            let shown = sequence.and_then(|sequence| Shown::read(sequence, &row, ordinal));
+            shown.ok_or_else(|| unreadable(Table::AlertOrder, place))
         })
     }
 
@@ -122,7 +126,7 @@ impl View<'_> {
         (partition, ordinal): (u16, u32),
         alert: MessageId,
     ) -> Result<Option<InboxEntry>, StoreError> {
-        let begin = ordinal - ordinal % row::BLOCK;
+        let begin = ordinal - ordinal % BLOCK;
         let from = row::piece((partition, alert, INBOX, begin));
         let to = row::piece((partition, alert, INBOX, ordinal));
         let Some(found) = self.range(Table::Ledger, &from, &to).next_back() else {

@@ -8,8 +8,9 @@ use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
 use super::row;
 use crate::store::claimed_id;
+use crate::store::effect::Cell;
 use crate::store::embedded::group::Group;
-use crate::store::embedded::overlay::{Cell, Overlay};
+use crate::store::embedded::overlay::Overlay;
 use crate::store::embedded::row::{ClaimRow, decode, encode};
 use crate::store::embedded::table::{Table, View};
 

@@ -12,10 +12,11 @@ use araldo_actors::domain::ledger::Mark;
 use araldo_actors::port::alert_store::Visit;
 use araldo_actors::port::store::StoreError;
 
-use super::row::{self, INBOX, Piece};
+use super::row::{self, INBOX};
 use crate::store::embedded::key;
 use crate::store::embedded::row::{decode, unreadable};
 use crate::store::embedded::table::{Table, View};
+use crate::store::ledger::{BLOCK, Piece};
 use crate::store::stretch_end;
 
 /// A scan steps over a row in about this part of the time that looking one up
@@ -141,7 +142,7 @@ impl View<'_> {
             return Ok(members);
         }
         // The run that covers `from` begins in the same block.
-        let begin = from - from % row::BLOCK;
+        let begin = from - from % BLOCK;
         let first = row::piece((partition, alert, INBOX, begin));
         let last = row::piece((partition, alert, INBOX, end - 1));
         for row in self.range(Table::Ledger, &first, &last) {

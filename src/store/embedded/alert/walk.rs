@@ -1,7 +1,6 @@
-//! A walk's step: the cursor, the books, the ledger and the inbox's index.
+//! Rows of a walk's step: the cursor, the ledger and the inbox's index.
 
-use araldo_actors::domain::alert::Walk;
-use araldo_actors::domain::books::DeliveryTotals;
+use araldo_actors::domain::alert::{Cursor, Walk};
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::id::MessageId;
 use araldo_actors::domain::ledger::{Mark, Run};
@@ -9,12 +8,13 @@ use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::StoreError;
 
 use super::Overlay;
-use super::row::{self, CursorKey, INBOX, Piece, PieceKey, Publication, damaged};
+use super::row::{self, CursorKey, INBOX, PieceKey, damaged};
 use crate::store::check_walk;
+use crate::store::effect::Cell;
 use crate::store::embedded::group::Group;
-use crate::store::embedded::overlay::Cell;
 use crate::store::embedded::row::{decode, encode};
 use crate::store::embedded::table::{Table, Tables};
+use crate::store::ledger::{Piece, Publication, encode_shown};
 
 /// Bytes of one straggler in memory.
 const STRAGGLER_BYTES: usize = 32;
@@ -94,50 +94,52 @@ impl Group {
         Ok(publication.map(|one| (one.sequence, one.published_at)))
     }
 
-    /// Applies a walk's step, if it was made from the stored cursor.
-    pub(in crate::store::embedded) fn walk(&mut self, partition: u16, effect: Effect, at: Millis) {
-        let Effect::Walked { alert, walk, channel, cursor, run, changed } = effect else { return };
-        let Some(key) = self.walk_key(partition, alert, &walk) else { return };
-        let Some(cell) = self.overlay.alerts.cursors.get_mut(&key) else { return };
-        if cell.value.revision.checked_add(1) != Some(cursor.revision) {
-            return;
-        }
-        let gained = gained(&cursor.totals, &cell.value.totals);
-        *cell = Cell::written(cursor);
-        *self.partition_mut(partition).books.channel(channel) += gained;
-        match (walk, run) {
-            (Walk::Inbox, Some(run)) => self.publish(key, run, at),
-            (Walk::Route(_), Some(run)) => self.add_piece(key, Piece { publication: None, run }),
-            (_, None) => {}
-        }
-        for (ordinal, mark) in changed {
-            if let Some(cell) = self.overlay.alerts.piece(key, ordinal) {
-                cell.changed |= cell.value.run.set(ordinal, mark);
-            }
-        }
+    /// The cursor of a walk loaded before; none: there is no such alert.
+    pub(in crate::store::embedded) fn cursor(
+        &mut self,
+        partition: u16,
+        alert: MessageId,
+        walk: &Walk,
+    ) -> Option<&mut Cell<Cursor>> {
+        let at = self.walk_key(partition, alert, walk)?;
+        self.overlay.alerts.cursors.get_mut(&at)
     }
 
-    /// Puts a run of the inbox walk into the inboxes of its members.
-    fn publish(&mut self, key: CursorKey, run: Run, at: Millis) {
-        let (partition, alert, _) = key;
-        let counters = self.partition_mut(partition);
-        counters.events += 1;
-        let publication = Publication { sequence: counters.events, published_at: at };
-        for run in row::cut(run) {
-            if let Some(members) = row::members(&run) {
-                let at = row::shown(partition, run.first, publication.sequence);
-                let row = row::encode_shown(alert, publication.published_at, &members);
-                self.put(Table::AlertOrder, at.as_slice(), row);
-            }
-            self.add_piece(key, Piece { publication: Some(publication), run });
-        }
+    /// The run of a walk that may cover `ordinal`, of those loaded and made.
+    pub(in crate::store::embedded) fn piece(
+        &mut self,
+        partition: u16,
+        alert: MessageId,
+        walk: &Walk,
+        ordinal: u32,
+    ) -> Option<&mut Cell<Piece>> {
+        let at = self.walk_key(partition, alert, walk)?;
+        self.overlay.alerts.piece(at, ordinal)
     }
 
-    fn add_piece(&mut self, (partition, alert, walk): CursorKey, piece: Piece) {
-        if piece.run.marks.iter().any(|mark| *mark != Mark::None) {
-            let at = (partition, alert, walk, piece.run.first);
-            self.overlay.alerts.pieces.insert(at, Cell::written(piece));
-        }
+    pub(in crate::store::embedded) fn add_piece(
+        &mut self,
+        partition: u16,
+        alert: MessageId,
+        walk: &Walk,
+        piece: Piece,
+    ) {
+        let Some((_, _, number)) = self.walk_key(partition, alert, walk) else { return };
+        let at = (partition, alert, number, piece.run.first);
+        self.overlay.alerts.pieces.insert(at, Cell::written(piece));
+    }
+
+    /// Puts an alert into the inboxes of the members of a block.
+    pub(in crate::store::embedded) fn show(
+        &mut self,
+        partition: u16,
+        alert: MessageId,
+        publication: &Publication,
+        members: &Run,
+    ) {
+        let at = row::shown(partition, members.first, publication.sequence);
+        let row = encode_shown(alert, publication.published_at, members);
+        self.put(Table::AlertOrder, at.as_slice(), row);
     }
 
     /// Puts cursors and runs into the batch.
@@ -189,20 +191,5 @@ impl Tables {
         let (at, row) = found?;
         let first = row::piece_first(&at).ok_or_else(|| damaged((partition, alert, walk, 0)))?;
         Ok(Some(((partition, alert, walk, first), row)))
-    }
-}
-
-/// What `now` has beyond `before`. Totals of a walk only grow.
-fn gained(now: &DeliveryTotals, before: &DeliveryTotals) -> DeliveryTotals {
-    let DeliveryTotals { planned, delivered, failed, expired, cancelled, suppressed, retried } =
-        *now;
-    DeliveryTotals {
-        planned: planned.saturating_sub(before.planned),
-        delivered: delivered.saturating_sub(before.delivered),
-        failed: failed.saturating_sub(before.failed),
-        expired: expired.saturating_sub(before.expired),
-        cancelled: cancelled.saturating_sub(before.cancelled),
-        suppressed: suppressed.saturating_sub(before.suppressed),
-        retried: retried.saturating_sub(before.retried),
     }
 }

@@ -1,0 +1,340 @@
+//! The way to Redis: which server holds which slot, and asking it.
+//!
+//! Every question is about one slot, so that it can be sent, redirected and
+//! repeated whole. A single server is a Cluster of one node that holds them
+//! all. The crate's own cluster client is not used: a number of replicas can be
+//! asked for only on the connection that took the writes, in the same pipeline,
+//! and one pipeline carries questions about many slots of a master.
+//!
+//! # Repeating
+//!
+//! A question that failed is repeated until [`RedisOptions::answered_within`]
+//! has passed, then given up: `Unavailable` if it never left, `Unconfirmed` if a
+//! write may have been carried out. So whatever is written must be safe to be
+//! written twice; each caller says how.
+//!
+//! [`RedisOptions::answered_within`]: super::RedisOptions::answered_within
+
+use redis::{Cmd, ConnectionInfo, ServerError, ServerErrorKind, Value};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use araldo_actors::port::store::StoreError;
+
+use super::options::{OpenError, RedisOptions, Servers};
+use node::{Fault, Node};
+use topology::Topology;
+
+mod connection;
+mod node;
+mod topology;
+
+/// Pauses between tries.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(80);
+
+/// A question about one slot.
+pub(super) struct Ask {
+    /// The slot its keys lie in.
+    pub(super) slot: u16,
+    /// What is asked.
+    pub(super) commands: Vec<Cmd>,
+    /// A key in the slot, written before replicas are counted.
+    pub(super) pulse: String,
+}
+
+/// The answers to a write.
+pub(super) struct Written {
+    /// One for each command.
+    pub(super) values: Vec<Value>,
+    /// An earlier try may have been carried out before these answers.
+    pub(super) repeated: bool,
+}
+
+/// How connections are made and used, the same for all servers.
+pub(super) struct Manner {
+    /// Replicas to be waited for, and how long.
+    replicas: u8,
+    confirmed_within: Duration,
+    answered_within: Duration,
+}
+
+/// The way to Redis.
+pub(super) struct Link {
+    servers: Vec<ConnectionInfo>,
+    kind: Kind,
+    manner: Arc<Manner>,
+    topology: RwLock<Arc<Topology>>,
+    /// By address; kept over changes of the topology.
+    nodes: Mutex<HashMap<String, Arc<Node>>>,
+    /// When the topology was last looked up; held while it is.
+    looked: tokio::sync::Mutex<Option<Instant>>,
+}
+
+enum Kind {
+    Single,
+    Sentinel { name: String, master: Box<ConnectionInfo> },
+    Cluster,
+}
+
+/// What an answer means for the question.
+enum Verdict {
+    /// Answered.
+    Answered(Vec<Value>),
+    /// Another node holds the slot now.
+    Moved,
+    /// Another node holds it for this once.
+    Ask(String),
+    /// Not carried out: ask again, after a look at the topology.
+    Again(String),
+    /// Refused.
+    Refused(StoreError),
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Link {
+    /// A way to the servers of `options`, which are not asked yet.
+    pub(super) fn new(options: &RedisOptions) -> Result<Self, OpenError> {
+        let read = |url: &String| connection::read_url(url);
+        let (servers, kind) = match &options.servers {
+            Servers::Single(url) => (vec![read(url)?], Kind::Single),
+            Servers::Cluster(urls) => {
+                (urls.iter().map(read).collect::<Result<Vec<_>, _>>()?, Kind::Cluster)
+            }
+            Servers::Sentinel { sentinels, name, master } => {
+                let servers = sentinels.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+                let master = Box::new(read(master)?);
+                (servers, Kind::Sentinel { name: name.clone(), master })
+            }
+        };
+        if servers.is_empty() {
+            return Err(OpenError::Address("there is none".to_owned()));
+        }
+        let manner = Manner {
+            replicas: options.replicas,
+            confirmed_within: options.confirmed_within,
+            answered_within: options.answered_within,
+        };
+        Ok(Self {
+            servers,
+            kind,
+            manner: Arc::new(manner),
+            topology: RwLock::default(),
+            nodes: Mutex::default(),
+            looked: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Which servers, for errors.
+    pub(super) fn at(&self) -> String {
+        let names: Vec<String> = self.servers.iter().map(|one| one.addr().to_string()).collect();
+        names.join(", ")
+    }
+
+    /// Reads; repeated until answered or out of time.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    pub(super) async fn read(&self, ask: Ask) -> Result<Vec<Value>, StoreError> {
+        let Written { values, .. } = self.ask(ask, false).await?;
+        Ok(values)
+    }
+
+    /// Writes; repeated until answered or out of time.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: nothing was written;
+    /// [`StoreError::Unconfirmed`]: it may have been.
+    pub(super) async fn write(&self, ask: Ask) -> Result<Written, StoreError> {
+        self.ask(ask, true).await
+    }
+
+    /// Has something written without waiting for it; nobody hears if it was
+    /// not.
+    pub(super) fn write_later(&self, ask: Ask) {
+        if let Some(node) = self.route(ask.slot) {
+            node.write_later(ask);
+        }
+    }
+
+    async fn ask(&self, ask: Ask, write: bool) -> Result<Written, StoreError> {
+        let deadline = Instant::now() + self.manner.answered_within;
+        let ask = Arc::new(ask);
+        let (mut repeated, mut pause) = (false, SHORTEST_PAUSE);
+        let mut asking = None;
+        let mut reason;
+        loop {
+            let found = match asking.take() {
+                Some(address) => Some((self.node(&address), true)),
+                None => self.route(ask.slot).map(|node| (node, false)),
+            };
+            let answer = match found {
+                None => Err(Fault::Unsent("no server holds its slot".into())),
+                Some((node, asking)) => {
+                    node.ask(Arc::clone(&ask), asking, write, deadline).await
+                }
+            };
+            match answer.map(|values| judge(values, &ask)) {
+                Ok(Verdict::Answered(values)) => return Ok(Written { values, repeated }),
+                Ok(Verdict::Refused(error)) => return Err(error),
+                Ok(Verdict::Ask(address)) => {
+                    asking = Some(address);
+                    reason = "its slot is being moved".to_owned();
+                }
+                Ok(Verdict::Moved) => {
+                    self.look(deadline, None).await;
+                    reason = "its slot was moved".to_owned();
+                }
+                Ok(Verdict::Again(why)) => {
+                    self.look(deadline, Some(pause)).await;
+                    reason = why;
+                }
+                Err(Fault::Unsent(why)) => {
+                    self.look(deadline, Some(pause)).await;
+                    reason = why.to_string();
+                }
+                Err(Fault::Lost(why)) => {
+                    repeated = true;
+                    self.look(deadline, Some(pause)).await;
+                    reason = why.to_string();
+                }
+                Err(Fault::Short { confirmed, wanted }) => {
+                    return Err(StoreError::Unconfirmed(format!(
+                        "{confirmed} replicas of {wanted} have it"
+                    )));
+                }
+            }
+            if Instant::now() + pause >= deadline {
+                break;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        Err(if repeated && write {
+            StoreError::Unconfirmed(format!("Redis did not answer in time: {reason}"))
+        } else {
+            StoreError::Unavailable(format!("Redis: {reason}"))
+        })
+    }
+
+    /// The node that holds a slot.
+    fn route(&self, slot: u16) -> Option<Arc<Node>> {
+        let topology = Arc::clone(&self.topology.read().unwrap_or_else(PoisonError::into_inner));
+        topology.node(slot)
+    }
+
+    /// The node at an address, known or not.
+    fn node(&self, address: &str) -> Arc<Node> {
+        let mut nodes = locked(&self.nodes);
+        if let Some(node) = nodes.get(address) {
+            return Arc::clone(node);
+        }
+        let info = match &self.kind {
+            Kind::Sentinel { master, .. } => connection::at(master, address),
+            _ => connection::at(&self.servers[0], address),
+        };
+        let node = Arc::new(Node::start(info, &self.manner));
+        nodes.insert(address.to_owned(), Arc::clone(&node));
+        node
+    }
+
+    /// Waits, then looks up who holds what, unless somebody just did.
+    async fn look(&self, deadline: Instant, pause: Option<Duration>) {
+        let began = Instant::now();
+        if let Some(pause) = pause {
+            sleep(pause).await;
+        }
+        let looking = async {
+            let mut looked = self.looked.lock().await;
+            if looked.is_some_and(|at| at >= began) {
+                return;
+            }
+            // What cannot be looked up stays as it was: the try that follows
+            // tells.
+            drop(self.refresh().await);
+            *looked = Some(Instant::now());
+        };
+        // Out of time: the caller gives up.
+        drop(timeout_at(deadline, looking).await);
+    }
+
+    /// Looks up who holds what.
+    ///
+    /// # Errors
+    /// What the last of the servers answered, as text.
+    pub(super) async fn refresh(&self) -> Result<(), String> {
+        let found = match &self.kind {
+            Kind::Single => {
+                let address = self.servers[0].addr().to_string();
+                vec![(0, super::key::SLOTS - 1, address)]
+            }
+            Kind::Sentinel { name, .. } => {
+                let master = topology::ask_sentinels(&self.servers, name, &self.manner).await?;
+                vec![(0, super::key::SLOTS - 1, master)]
+            }
+            Kind::Cluster => {
+                let known: Vec<ConnectionInfo> = {
+                    let nodes = locked(&self.nodes);
+                    nodes.values().map(|node| node.info().clone()).collect()
+                };
+                let servers = known.iter().chain(&self.servers);
+                topology::ask_cluster(servers, &self.manner).await?
+            }
+        };
+        let ranges: Vec<_> =
+            found.iter().map(|(first, last, at)| (*first, *last, self.node(at))).collect();
+        *self.topology.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::new(Topology::new(&ranges));
+        // Connections to servers that hold nothing any more are closed.
+        locked(&self.nodes).retain(|address, _| found.iter().any(|(_, _, at)| at == address));
+        Ok(())
+    }
+}
+
+/// What the answers mean: the first error decides.
+fn judge(values: Vec<Value>, ask: &Ask) -> Verdict {
+    if values.len() != ask.commands.len() {
+        return Verdict::Again("an answer was incomplete".to_owned());
+    }
+    let error = values.iter().find_map(|value| match value {
+        Value::ServerError(error) => Some(error),
+        _ => None,
+    });
+    let Some(error) = error else { return Verdict::Answered(values) };
+    match error.kind() {
+        Some(ServerErrorKind::Moved) => Verdict::Moved,
+        Some(ServerErrorKind::Ask) => match redirect(error) {
+            Some(address) => Verdict::Ask(address),
+            None => Verdict::Moved,
+        },
+        Some(
+            ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+            | ServerErrorKind::MasterDown
+            | ServerErrorKind::ReadOnly
+            | ServerErrorKind::BusyLoading
+            | ServerErrorKind::NoScript,
+        ) => Verdict::Again(format!("it answered {}", error.code())),
+        _ if matches!(error.code(), "BUSY" | "NOREPLICAS") => {
+            Verdict::Again(format!("it answered {}", error.code()))
+        }
+        // Its text may repeat what was sent.
+        _ if matches!(error.code(), "WRONGTYPE") => Verdict::Refused(StoreError::Damaged(
+            "a key in Redis holds something that is not ours".to_owned(),
+        )),
+        _ => Verdict::Refused(StoreError::Unavailable(format!(
+            "Redis refused with {}",
+            error.code()
+        ))),
+    }
+}
+
+/// The address in a redirection: `slot host:port`.
+fn redirect(error: &ServerError) -> Option<String> {
+    let (_, address) = error.details()?.split_once(' ')?;
+    (!address.starts_with(':')).then(|| address.to_owned())
+}

@@ -1,0 +1,165 @@
+//! One connection to one server: made when needed, dropped when it failed, made
+//! again after a pause that grows.
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::io::tcp::TcpSettings;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    RedisError, Value,
+};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::Manner;
+use crate::store::redis::options::OpenError;
+use crate::store::redis::script;
+
+/// Requests handed to the connection's task and not yet written.
+const BUFFER: usize = 256;
+/// Pauses between attempts to connect.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+
+/// Reads an address as given by the configuration. TCP_NODELAY on: off, as the
+/// crate has it, it costs 40 ms whenever two small packets follow each other.
+pub(super) fn read_url(url: &str) -> Result<ConnectionInfo, OpenError> {
+    let read = url.into_connection_info();
+    // Neither the URL nor what was wrong with it: it may hold a password.
+    let info = read.map_err(|_| {
+        OpenError::Address("it must be redis://[user:password@]host:port or rediss://…".to_owned())
+    })?;
+    Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+}
+
+/// The server at `address` (`host:port`), reached like `model`.
+pub(super) fn at(model: &ConnectionInfo, address: &str) -> ConnectionInfo {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    let (host, port) = (host.to_owned(), port.parse().unwrap_or(6_379));
+    let address = match model.addr() {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: *insecure,
+            tls_params: tls_params.clone(),
+        },
+        _ => ConnectionAddr::Tcp(host, port),
+    };
+    model.clone().set_addr(address)
+}
+
+/// How a failed request stands.
+pub(super) enum Failed {
+    /// It never left.
+    Unsent(String),
+    /// It may have arrived.
+    Lost(String),
+}
+
+/// See the module's text.
+pub(super) struct Connection {
+    info: ConnectionInfo,
+    timeout: Duration,
+    open: Option<MultiplexedConnection>,
+    /// How often it could not be made since it was last open.
+    failures: u32,
+    not_before: Option<Instant>,
+    reason: String,
+}
+
+impl Connection {
+    pub(super) fn new(info: ConnectionInfo, manner: &Manner) -> Self {
+        Self {
+            info,
+            timeout: manner.answered_within,
+            open: None,
+            failures: 0,
+            not_before: None,
+            reason: String::new(),
+        }
+    }
+
+    /// An open connection.
+    ///
+    /// # Errors
+    /// Why there is none, as text.
+    pub(super) async fn open(&mut self) -> Result<MultiplexedConnection, String> {
+        if let Some(open) = &self.open {
+            return Ok(open.clone());
+        }
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return Err(self.reason.clone());
+        }
+        match self.connect().await {
+            Ok(open) => {
+                self.failures = 0;
+                self.not_before = None;
+                self.open = Some(open.clone());
+                Ok(open)
+            }
+            Err(error) => {
+                self.reason = told(&error);
+                let pause = SHORTEST_PAUSE * 2_u32.saturating_pow(self.failures.min(8));
+                self.failures += 1;
+                self.not_before = Some(Instant::now() + pause.min(LONGEST_PAUSE));
+                Err(self.reason.clone())
+            }
+        }
+    }
+
+    /// A connection for one question, without the scripts.
+    ///
+    /// # Errors
+    /// Why there is none, as text.
+    pub(super) async fn bare(&self) -> Result<MultiplexedConnection, String> {
+        self.plain().await.map_err(|error| told(&error))
+    }
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        let mut open = self.plain().await?;
+        let mut load = redis::pipe();
+        for one in script::load_all() {
+            load.add_command(one).ignore();
+        }
+        load.exec_async(&mut open).await?;
+        Ok(open)
+    }
+
+    async fn plain(&self) -> Result<MultiplexedConnection, RedisError> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.timeout / 2))
+            .set_response_timeout(Some(self.timeout))
+            .set_pipeline_buffer_size(BUFFER);
+        let client = Client::open(self.info.clone())?;
+        client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// Drops the connection: the next request makes another.
+    pub(super) fn drop_open(&mut self) {
+        self.open = None;
+    }
+}
+
+/// Sends a pipeline and waits for its answers, errors of single commands among
+/// them.
+pub(super) async fn send(
+    open: &mut MultiplexedConnection,
+    pipeline: &Pipeline,
+) -> Result<Vec<Value>, Failed> {
+    let sent = open.req_packed_commands(pipeline, 0, pipeline.len()).await;
+    sent.map_err(|error| Failed::Lost(told(&error)))
+}
+
+/// An error of the connection in a few words. What a server answered is told
+/// by its code alone: the rest may repeat what was sent.
+pub(super) fn told(error: &RedisError) -> String {
+    if error.is_timeout() {
+        return "no answer in time".to_owned();
+    }
+    if error.is_connection_refusal() {
+        return "the connection is refused".to_owned();
+    }
+    match error.code() {
+        Some(code) => format!("it answered {code}"),
+        None => error.category().to_owned(),
+    }
+}
