@@ -49,11 +49,13 @@ use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
+mod codec;
 mod effect;
 pub mod embedded;
 mod index;
 mod ledger;
 pub mod memory;
+pub mod redis;
 
 /// Id of the message that `claim` was first used for, accepted at `at`: its
 /// random part is the first 80 bits of the claim's scope.

@@ -43,6 +43,7 @@ mod provider_fcm;
 mod provider_smtp;
 mod provider_smtp_secure;
 mod provider_support;
+mod redis_kit;
 mod routing_table;
 mod sender_contract;
 mod serve;

@@ -40,6 +40,18 @@ macro_rules! contract {
                 super::$case(&*embedded(folder.path())).await;
             })*
         }
+        mod redis {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&$crate::redis_kit::single().await).await;
+            })*
+        }
+        mod redis_cluster {
+            $(#[tokio::test]
+            async fn $case() {
+                super::$case(&$crate::redis_kit::cluster().await).await;
+            })*
+        }
     };
 }
 pub(crate) use contract;

@@ -4,9 +4,11 @@
 
 use araldo_actors::domain::delivery::Endpoint;
 use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{AddressId, DeviceId, MessageId};
+use araldo_actors::domain::id::{AddressId, MessageId};
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::time::Millis;
+
+use crate::store::codec::{endpoint_bytes, read_endpoint};
 
 /// The row that tells which group commit last wrote to a table. It stands
 /// behind all others: no partition is numbered 65,535, and no tag is 255.
@@ -173,29 +175,17 @@ const DUE: usize = 46;
 
 impl DueKey {
     pub(super) fn to_bytes(self) -> [u8; DUE] {
-        let (tag, device): (u8, u64) = match self.endpoint {
-            Endpoint::Inbox => (0, 0),
-            Endpoint::Device(device) => (1, device.0),
-            Endpoint::Mailbox => (2, 0),
-        };
         join(&[
             &due_from(self.partition, self.route, self.lane, self.due),
             &self.published.to_be_bytes(),
             &self.message.to_bytes(),
-            &[tag],
-            &device.to_be_bytes(),
+            &endpoint_bytes(self.endpoint),
         ])
     }
 
     pub(super) fn from_bytes(key: &[u8]) -> Option<Self> {
         let key: &[u8; DUE] = key.try_into().ok()?;
         let number = |at: usize| Some(u64::from_be_bytes(key[at..at + 8].try_into().ok()?));
-        let endpoint = match key[37] {
-            0 => Endpoint::Inbox,
-            1 => Endpoint::Device(DeviceId(number(38)?)),
-            2 => Endpoint::Mailbox,
-            _ => return None,
-        };
         Some(Self {
             partition: u16::from_be_bytes([key[0], key[1]]),
             route: u16::from_be_bytes([key[2], key[3]]),
@@ -203,7 +193,7 @@ impl DueKey {
             due: Millis(number(5)?),
             published: number(13)?,
             message: MessageId::from_bytes(key[21..37].try_into().ok()?),
-            endpoint,
+            endpoint: read_endpoint(key[37..].try_into().ok()?)?,
         })
     }
 }
@@ -231,9 +221,11 @@ pub(super) fn trailing_number(key: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use araldo_actors::domain::id::DeviceId;
+
     use super::{
-        DeviceId, DueKey, Endpoint, FiscalCode, Lane, MessageId, Millis, addressed,
-        addressed_message, deletion, deletion_citizen, inbox, trailing_number,
+        DueKey, Endpoint, FiscalCode, Lane, MessageId, Millis, addressed, addressed_message,
+        deletion, deletion_citizen, inbox, trailing_number,
     };
 
     #[test]

@@ -1,21 +1,20 @@
-//! Values of the rows. Small fixed ones are laid out by hand (20 bytes or
-//! fewer are kept inline by the storage engine, without an allocation); the
-//! others are postcard. A value that cannot be read is damage, and the error
-//! names its table and place, never its content.
+//! Values of the rows that this store alone has; the others are in `codec`.
+//! Small fixed ones are laid out by hand: 20 bytes or fewer are kept inline by
+//! the storage engine, without an allocation.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use araldo_actors::domain::books::Books;
-use araldo_actors::domain::fiscal_code::FiscalCode;
-use araldo_actors::domain::id::{MessageId, OrganizationId, ServiceId};
+use araldo_actors::domain::id::MessageId;
 use araldo_actors::domain::inbox::{InboxEntry, Marks};
-use araldo_actors::domain::lane::{ByLane, Lane};
-use araldo_actors::domain::service::{Organization, Service, ServiceCategory};
+use araldo_actors::domain::lane::ByLane;
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::StoreError;
 
 use super::table::{TABLES, Table};
+use crate::store::codec;
+pub(super) use crate::store::codec::{ClaimRow, ServiceRow};
 
 /// First row of `meta`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,67 +118,6 @@ impl InboxRow {
     }
 }
 
-/// The first use of an idempotency key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ClaimRow {
-    pub(super) message: MessageId,
-    pub(super) body: [u8; 32],
-    pub(super) at: Millis,
-}
-
-/// A service; its organisation by reference.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct ServiceRow {
-    id: ServiceId,
-    name: String,
-    department: String,
-    pub(super) organization: OrganizationId,
-    category: ServiceCategory,
-    require_secure_channels: bool,
-    max_payment_cents: u64,
-    lane: Lane,
-    groups: Vec<String>,
-    authorized_cidrs: Vec<String>,
-    authorized_recipients: Vec<FiscalCode>,
-    enabled: bool,
-}
-
-impl ServiceRow {
-    pub(super) fn of(service: Service) -> Self {
-        Self {
-            id: service.id,
-            name: service.name,
-            department: service.department,
-            organization: service.organization.id,
-            category: service.category,
-            require_secure_channels: service.require_secure_channels,
-            max_payment_cents: service.max_payment_cents,
-            lane: service.lane,
-            groups: service.groups,
-            authorized_cidrs: service.authorized_cidrs,
-            authorized_recipients: service.authorized_recipients,
-            enabled: service.enabled,
-        }
-    }
-
-    pub(super) fn into_service(self, organization: Organization) -> Service {
-        Service {
-            id: self.id,
-            name: self.name,
-            department: self.department,
-            organization,
-            category: self.category,
-            require_secure_channels: self.require_secure_channels,
-            max_payment_cents: self.max_payment_cents,
-            lane: self.lane,
-            groups: self.groups,
-            authorized_cidrs: self.authorized_cidrs,
-            authorized_recipients: self.authorized_recipients,
-            enabled: self.enabled,
-        }
-    }
-}
-
 /// Encodes into `buffer`, replacing what it held.
 ///
 /// # Errors
@@ -189,17 +127,7 @@ pub(super) fn encode<T: Serialize>(
     value: &T,
     buffer: &mut Vec<u8>,
 ) -> Result<(), StoreError> {
-    buffer.clear();
-    match postcard::to_extend(value, std::mem::take(buffer)) {
-        Ok(encoded) => {
-            *buffer = encoded;
-            Ok(())
-        }
-        Err(error) => Err(StoreError::Unavailable(format!(
-            "a row of table '{}' cannot be encoded: {error}",
-            table.name()
-        ))),
-    }
+    codec::encode(table.name(), value, buffer)
 }
 
 /// Decodes a row; `place` says which, for the error.
@@ -211,12 +139,12 @@ pub(super) fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     place: impl FnOnce() -> String,
 ) -> Result<T, StoreError> {
-    postcard::from_bytes(bytes).map_err(|_| unreadable(table, place))
+    codec::decode(table.name(), bytes, place)
 }
 
 /// The error for a row that cannot be read.
 pub(super) fn unreadable(table: Table, place: impl FnOnce() -> String) -> StoreError {
-    StoreError::Damaged(format!("table '{}', {}: the row cannot be read", table.name(), place()))
+    codec::unreadable(table.name(), place)
 }
 
 #[cfg(test)]

@@ -90,9 +90,14 @@ impl Space {
         self.key("deletions")
     }
 
-    /// Records of erased citizens, by when it was done.
+    /// Records of erased citizens, by when it was done and whose they are.
     pub(super) fn erasures(&self) -> String {
         self.key("erasures")
+    }
+
+    /// The fields of `erasures` in their order.
+    pub(super) fn erasures_by_time(&self) -> String {
+        self.key("erasures_by_time")
     }
 
     pub(super) fn claims(&self) -> String {
@@ -143,6 +148,31 @@ impl Space {
     /// Alerts with members in the block that `ordinal` lies in.
     pub(super) fn shown(&self, ordinal: u32) -> String {
         self.key(&format!("shown:{}", ordinal / BLOCK))
+    }
+
+    /// Records of alerts; shared by all partitions, like the next two.
+    pub(super) fn alerts(&self) -> String {
+        self.key("alerts")
+    }
+
+    /// Their ids in order.
+    pub(super) fn alert_ids(&self) -> String {
+        self.key("alert_ids")
+    }
+
+    /// Those that are running or paused, in order.
+    pub(super) fn open_alerts(&self) -> String {
+        self.key("open_alerts")
+    }
+
+    /// Organisations, services and keys; shared by all partitions.
+    pub(super) fn registry(&self) -> String {
+        self.key("registry")
+    }
+
+    /// Version and number of partitions; shared by all.
+    pub(super) fn format(&self) -> String {
+        self.key("format")
     }
 
     /// What the number of replicas is asked about.

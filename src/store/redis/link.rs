@@ -117,7 +117,8 @@ impl Link {
         }
         let manner = Manner {
             replicas: options.replicas,
-            confirmed_within: options.confirmed_within,
+            // Or the connection's own patience would end before.
+            confirmed_within: options.confirmed_within.min(options.answered_within * 2 / 3),
             answered_within: options.answered_within,
         };
         Ok(Self {
@@ -166,7 +167,7 @@ impl Link {
         let deadline = Instant::now() + self.manner.answered_within;
         let ask = Arc::new(ask);
         let (mut repeated, mut pause) = (false, SHORTEST_PAUSE);
-        let mut asking = None;
+        let mut asking: Option<String> = None;
         let mut reason;
         loop {
             let found = match asking.take() {
@@ -175,9 +176,7 @@ impl Link {
             };
             let answer = match found {
                 None => Err(Fault::Unsent("no server holds its slot".into())),
-                Some((node, asking)) => {
-                    node.ask(Arc::clone(&ask), asking, write, deadline).await
-                }
+                Some((node, asking)) => node.ask(Arc::clone(&ask), asking, write, deadline).await,
             };
             match answer.map(|values| judge(values, &ask)) {
                 Ok(Verdict::Answered(values)) => return Ok(Written { values, repeated }),
@@ -277,12 +276,9 @@ impl Link {
                 vec![(0, super::key::SLOTS - 1, master)]
             }
             Kind::Cluster => {
-                let known: Vec<ConnectionInfo> = {
-                    let nodes = locked(&self.nodes);
-                    nodes.values().map(|node| node.info().clone()).collect()
-                };
-                let servers = known.iter().chain(&self.servers);
-                topology::ask_cluster(servers, &self.manner).await?
+                let mut servers = self.servers.clone();
+                servers.extend(locked(&self.nodes).values().map(|node| node.info().clone()));
+                topology::ask_cluster(&servers, &self.manner).await?
             }
         };
         let ranges: Vec<_> =

@@ -63,8 +63,11 @@ impl RedisOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The configuration asks for what no store can be.
-    #[error("a store has 1 to {} partitions, not {0}", super::MAX_PARTITIONS)]
-    PartitionRange(u16),
+    #[error("a store has 1 to {most} partitions, not {configured}", most = super::MAX_PARTITIONS)]
+    PartitionRange {
+        /// As configured.
+        configured: u16,
+    },
     /// The prefix cannot be part of a key.
     #[error("the prefix of the store's keys must be 1 to 32 letters, digits, '-' or '_'")]
     Prefix,

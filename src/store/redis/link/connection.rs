@@ -47,19 +47,13 @@ pub(super) fn at(model: &ConnectionInfo, address: &str) -> ConnectionInfo {
     model.clone().set_addr(address)
 }
 
-/// How a failed request stands.
-pub(super) enum Failed {
-    /// It never left.
-    Unsent(String),
-    /// It may have arrived.
-    Lost(String),
-}
-
 /// See the module's text.
 pub(super) struct Connection {
     info: ConnectionInfo,
     timeout: Duration,
     open: Option<MultiplexedConnection>,
+    /// Which connection it is: they fail one by one.
+    number: u64,
     /// How often it could not be made since it was last open.
     failures: u32,
     not_before: Option<Instant>,
@@ -72,19 +66,20 @@ impl Connection {
             info,
             timeout: manner.answered_within,
             open: None,
+            number: 0,
             failures: 0,
             not_before: None,
             reason: String::new(),
         }
     }
 
-    /// An open connection.
+    /// An open connection and its number.
     ///
     /// # Errors
     /// Why there is none, as text.
-    pub(super) async fn open(&mut self) -> Result<MultiplexedConnection, String> {
+    pub(super) async fn open(&mut self) -> Result<(MultiplexedConnection, u64), String> {
         if let Some(open) = &self.open {
-            return Ok(open.clone());
+            return Ok((open.clone(), self.number));
         }
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(self.reason.clone());
@@ -93,11 +88,12 @@ impl Connection {
             Ok(open) => {
                 self.failures = 0;
                 self.not_before = None;
+                self.number += 1;
                 self.open = Some(open.clone());
-                Ok(open)
+                Ok((open, self.number))
             }
-            Err(error) => {
-                self.reason = told(&error);
+            Err(reason) => {
+                self.reason = reason;
                 let pause = SHORTEST_PAUSE * 2_u32.saturating_pow(self.failures.min(8));
                 self.failures += 1;
                 self.not_before = Some(Instant::now() + pause.min(LONGEST_PAUSE));
@@ -114,14 +110,25 @@ impl Connection {
         self.plain().await.map_err(|error| told(&error))
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let mut open = self.plain().await?;
-        let mut load = redis::pipe();
+    async fn connect(&self) -> Result<MultiplexedConnection, String> {
+        let mut open = self.bare().await?;
+        let mut begin = redis::pipe();
         for one in script::load_all() {
-            load.add_command(one).ignore();
+            begin.add_command(one);
         }
-        load.exec_async(&mut open).await?;
-        Ok(open)
+        begin.cmd("ROLE");
+        let answers = send(&mut open, &begin).await?;
+        for answer in &answers {
+            if let Value::ServerError(error) = answer {
+                return Err(format!("it answered {}", error.code()));
+            }
+        }
+        match answers.last() {
+            Some(Value::Array(role)) if matches!(role.first(), Some(Value::BulkString(name)) if name == b"master") => {
+                Ok(open)
+            }
+            _ => Err("it is not a master".to_owned()),
+        }
     }
 
     async fn plain(&self) -> Result<MultiplexedConnection, RedisError> {
@@ -133,20 +140,25 @@ impl Connection {
         client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// Drops the connection: the next request makes another.
-    pub(super) fn drop_open(&mut self) {
-        self.open = None;
+    /// Drops connection `number`: the next request makes another.
+    pub(super) fn drop_open(&mut self, number: u64) {
+        if self.number == number {
+            self.open = None;
+        }
     }
 }
 
 /// Sends a pipeline and waits for its answers, errors of single commands among
 /// them.
+///
+/// # Errors
+/// Why there are none, as text; it may have arrived.
 pub(super) async fn send(
     open: &mut MultiplexedConnection,
     pipeline: &Pipeline,
-) -> Result<Vec<Value>, Failed> {
+) -> Result<Vec<Value>, String> {
     let sent = open.req_packed_commands(pipeline, 0, pipeline.len()).await;
-    sent.map_err(|error| Failed::Lost(told(&error)))
+    sent.map_err(|error| told(&error))
 }
 
 /// An error of the connection in a few words. What a server answered is told

@@ -18,12 +18,12 @@
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ConnectionInfo, Pipeline, Value};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, Failed, send};
+use super::connection::{Connection, send};
 use super::{Ask, Manner};
 
 /// Connections that write to one server.
@@ -58,6 +58,9 @@ struct Job {
     ask: Arc<Ask>,
     /// Each of its commands is preceded by `ASKING`.
     asking: bool,
+    /// Whoever sets it decides: the writer, that it is sent; who waits for it,
+    /// that it never will be.
+    decided: Arc<AtomicBool>,
     /// None: nobody waits.
     reply: Option<oneshot::Sender<Answer>>,
 }
@@ -100,19 +103,27 @@ impl Node {
         write: bool,
         deadline: Instant,
     ) -> Answer {
+        let decided = Arc::new(AtomicBool::new(!write));
         let once = async {
-            if write { self.write(ask, asking).await } else { self.read(&ask, asking).await }
+            if write {
+                self.write(ask, asking, Arc::clone(&decided)).await
+            } else {
+                self.read(&ask, asking).await
+            }
         };
         match timeout_at(deadline, once).await {
             Ok(answer) => answer,
-            // Whether it was sent is not known any more.
-            Err(_) => Err(Fault::Lost("no answer in time".into())),
+            Err(_) if decided.swap(true, Ordering::AcqRel) => {
+                Err(Fault::Lost("no answer in time".into()))
+            }
+            Err(_) => Err(Fault::Unsent("no room in time".into())),
         }
     }
 
     /// Hands a write over without waiting for its answer.
     pub(super) fn write_later(&self, ask: Ask) {
-        let job = Job { ask: Arc::new(ask), asking: false, reply: None };
+        let decided = Arc::new(AtomicBool::new(false));
+        let job = Job { ask: Arc::new(ask), asking: false, decided, reply: None };
         // Full: those who wait for an answer go first.
         drop(self.writer().try_send(job));
     }
@@ -122,9 +133,9 @@ impl Node {
         &self.writers[next % WRITERS]
     }
 
-    async fn write(&self, ask: Arc<Ask>, asking: bool) -> Answer {
+    async fn write(&self, ask: Arc<Ask>, asking: bool, decided: Arc<AtomicBool>) -> Answer {
         let (reply, answer) = oneshot::channel();
-        let job = Job { ask, asking, reply: Some(reply) };
+        let job = Job { ask, asking, decided, reply: Some(reply) };
         if self.writer().send(job).await.is_err() {
             return Err(Fault::Unsent("its server is not used any more".into()));
         }
@@ -132,7 +143,7 @@ impl Node {
     }
 
     async fn read(&self, ask: &Ask, asking: bool) -> Answer {
-        let mut open = match self.reader.lock().await.open().await {
+        let (mut open, number) = match self.reader.lock().await.open().await {
             Ok(open) => open,
             Err(why) => return Err(Fault::Unsent(why.into())),
         };
@@ -140,19 +151,10 @@ impl Node {
         add(&mut pipeline, ask, asking);
         match send(&mut open, &pipeline).await {
             Ok(values) => Ok(own(values.into_iter(), ask.commands.len(), asking)),
-            Err(failed) => {
-                self.reader.lock().await.drop_open();
-                Err(failed.into())
+            Err(why) => {
+                self.reader.lock().await.drop_open(number);
+                Err(Fault::Lost(why.into()))
             }
-        }
-    }
-}
-
-impl From<Failed> for Fault {
-    fn from(failed: Failed) -> Self {
-        match failed {
-            Failed::Unsent(why) => Self::Unsent(why.into()),
-            Failed::Lost(why) => Self::Lost(why.into()),
         }
     }
 }
@@ -191,33 +193,36 @@ impl Writer {
             let (mut group, mut commands, mut bytes) = (Vec::new(), 0, 0);
             let mut next = Some(first);
             while let Some(job) = next {
-                // Nobody waits for it any more: it was never sent.
-                if !job.reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
-                    commands += job.ask.commands.len();
-                    bytes += job.ask.commands.iter().map(size).sum::<usize>();
-                    group.push(job);
-                }
+                commands += job.ask.commands.len();
+                bytes += job.ask.commands.iter().map(size).sum::<usize>();
+                group.push(job);
                 let full = commands >= GROUP_COMMANDS || bytes >= GROUP_BYTES;
                 next = if full { None } else { waiting.try_recv().ok() };
             }
-            if !group.is_empty() {
-                self.commit(group).await;
-            }
+            self.commit(group).await;
         }
     }
 
     /// Sends a group and answers its writes.
-    async fn commit(&mut self, group: Vec<Job>) {
-        let mut open = match self.connection.open().await {
+    async fn commit(&mut self, mut group: Vec<Job>) {
+        let (mut open, number) = match self.connection.open().await {
             Ok(open) => open,
             Err(why) => return answer_all(group, &Fault::Unsent(why.into())),
         };
-        match self.send(&mut open, &group).await {
+        // Whoever gave up meanwhile was told that it was not carried out.
+        group.retain(|job| !job.decided.swap(true, Ordering::AcqRel));
+        if group.is_empty() {
+            return;
+        }
+        let usable = match self.send(&mut open, &group).await {
             Ok(values) => self.answer(group, values),
-            Err(fault) => {
-                self.connection.drop_open();
-                answer_all(group, &fault);
+            Err(why) => {
+                answer_all(group, &Fault::Lost(why.into()));
+                false
             }
+        };
+        if !usable {
+            self.connection.drop_open(number);
         }
     }
 
@@ -225,7 +230,7 @@ impl Writer {
         &self,
         open: &mut MultiplexedConnection,
         group: &[Job],
-    ) -> Result<Vec<Value>, Fault> {
+    ) -> Result<Vec<Value>, String> {
         let mut pipeline = Pipeline::new();
         for job in group {
             add(&mut pipeline, &job.ask, job.asking);
@@ -233,17 +238,18 @@ impl Writer {
         if self.manner.replicas > 0 {
             // Something must be written on this connection, or `WAIT` has
             // nothing to wait for: an answer may rest on what others wrote.
-            for pulse in group.first().map(|job| &job.ask.pulse) {
+            if let Some(pulse) = group.first().map(|job| &job.ask.pulse) {
                 pipeline.cmd("SET").arg(pulse).arg(1);
             }
             let within = u64::try_from(self.manner.confirmed_within.as_millis());
             let within = within.unwrap_or(u64::MAX).max(1);
             pipeline.cmd("WAIT").arg(self.manner.replicas).arg(within);
         }
-        Ok(send(open, &pipeline).await?)
+        send(open, &pipeline).await
     }
 
-    fn answer(&mut self, group: Vec<Job>, mut values: Vec<Value>) {
+    /// Answers the writes of a group; whether the connection is of use.
+    fn answer(&self, group: Vec<Job>, mut values: Vec<Value>) -> bool {
         let wanted = self.manner.replicas;
         let confirmed = if wanted > 0 { values.pop() } else { None };
         let confirmed = match confirmed {
@@ -257,13 +263,14 @@ impl Writer {
             let own = own(&mut values, job.ask.commands.len(), job.asking);
             stale |= own.iter().any(is_stale);
             let carried_out = !own.iter().any(|value| matches!(value, Value::ServerError(_)));
-            let answer =
-                if short && carried_out { Err(Fault::Short { confirmed, wanted }) } else { Ok(own) };
+            let answer = if short && carried_out {
+                Err(Fault::Short { confirmed, wanted })
+            } else {
+                Ok(own)
+            };
             job.answer(answer);
         }
-        if stale {
-            self.connection.drop_open();
-        }
+        !stale
     }
 }
 
@@ -295,7 +302,7 @@ fn size(command: &Cmd) -> usize {
         .args_iter()
         .map(|argument| match argument {
             redis::Arg::Simple(bytes) => bytes.len() + 8,
-            redis::Arg::Cursor => 8,
+            _ => 8,
         })
         .sum()
 }

@@ -1,11 +1,12 @@
 //! Who holds which slot, and asking for it.
 
+use futures_util::future::select_ok;
 use redis::{ConnectionInfo, Value};
 use std::sync::Arc;
 
-use super::connection::{Connection, Failed, send};
-use super::node::Node;
 use super::Manner;
+use super::connection::{Connection, send};
+use super::node::Node;
 use crate::store::redis::key::SLOTS;
 
 /// A range of slots (both ends included) and the address of its master.
@@ -44,45 +45,53 @@ impl Topology {
     }
 }
 
-/// Asks the first of `servers` that answers; the last one's failure.
-async fn ask_any<'a, T>(
-    servers: impl Iterator<Item = &'a ConnectionInfo>,
-    command: redis::Cmd,
+/// Servers asked at once.
+const ASKED: usize = 8;
+
+/// Asks some of `servers` at once; the first good answer counts.
+///
+/// # Errors
+/// What the last of them said, as text.
+async fn ask_any<T>(
+    servers: &[ConnectionInfo],
+    command: &redis::Cmd,
     manner: &Manner,
     read: impl Fn(&ConnectionInfo, Value) -> Option<T>,
 ) -> Result<T, String> {
     let mut pipeline = redis::pipe();
-    pipeline.add_command(command);
-    let mut reason = "there is none".to_owned();
-    for server in servers {
-        let answer = match Connection::new(server.clone(), manner).bare().await {
-            Ok(mut open) => send(&mut open, &pipeline).await,
-            Err(why) => Err(Failed::Unsent(why)),
+    pipeline.add_command(command.clone());
+    let (pipeline, read) = (&pipeline, &read);
+    let one = |server: &ConnectionInfo| {
+        let server = server.clone();
+        let asked = async move {
+            let mut open = Connection::new(server.clone(), manner).bare().await?;
+            match send(&mut open, pipeline).await?.into_iter().next() {
+                Some(Value::ServerError(error)) => Err(format!("it answered {}", error.code())),
+                Some(value) => read(&server, value)
+                    .ok_or_else(|| format!("{} knows nothing of it", server.addr())),
+                None => Err("its answer is empty".to_owned()),
+            }
         };
-        reason = match answer {
-            Ok(values) => match values.into_iter().next() {
-                Some(Value::ServerError(error)) => format!("it answered {}", error.code()),
-                Some(value) => match read(server, value) {
-                    Some(found) => return Ok(found),
-                    None => "its answer cannot be read".to_owned(),
-                },
-                None => "its answer is empty".to_owned(),
-            },
-            Err(Failed::Unsent(why) | Failed::Lost(why)) => why,
-        };
-        reason = format!("{}: {reason}", server.addr());
+        Box::pin(asked)
+    };
+    // Others each time: some of them may be gone.
+    let begin = rand::random_range(0..servers.len().max(1));
+    let some = servers.iter().cycle().skip(begin).take(servers.len().min(ASKED));
+    let asked: Vec<_> = some.map(one).collect();
+    if asked.is_empty() {
+        return Err("there is none".to_owned());
     }
-    Err(reason)
+    select_ok(asked).await.map(|(found, _)| found)
 }
 
 /// Asks a Cluster who holds what.
-pub(super) async fn ask_cluster<'a>(
-    servers: impl Iterator<Item = &'a ConnectionInfo>,
+pub(super) async fn ask_cluster(
+    servers: &[ConnectionInfo],
     manner: &Manner,
 ) -> Result<Vec<Range>, String> {
     let mut slots = redis::cmd("CLUSTER");
     slots.arg("SLOTS");
-    ask_any(servers, slots, manner, |server, value| {
+    ask_any(servers, &slots, manner, |server, value| {
         let ranges = read_slots(server, value)?;
         (!ranges.is_empty()).then_some(ranges)
     })
@@ -97,7 +106,7 @@ pub(super) async fn ask_sentinels(
 ) -> Result<String, String> {
     let mut master = redis::cmd("SENTINEL");
     master.arg("get-master-addr-by-name").arg(name);
-    ask_any(sentinels.iter(), master, manner, |_, value| {
+    ask_any(sentinels, &master, manner, |_, value| {
         let Value::Array(parts) = value else { return None };
         let parts: Vec<String> = parts.iter().filter_map(text).collect();
         let [host, port] = parts.as_slice() else { return None };
@@ -145,10 +154,10 @@ mod tests {
 
     #[test]
     fn slots_are_read_and_an_unnamed_host_is_the_one_asked() {
-        let master = |host: &str, port| {
-            Value::Array(vec![Value::BulkString(host.into()), Value::Int(port)])
-        };
-        let row = |first, last, master| Value::Array(vec![Value::Int(first), Value::Int(last), master]);
+        let master =
+            |host: &str, port| Value::Array(vec![Value::BulkString(host.into()), Value::Int(port)]);
+        let row =
+            |first, last, master| Value::Array(vec![Value::Int(first), Value::Int(last), master]);
         let asked = "redis://10.0.0.9:7000".into_connection_info().unwrap();
         let answer = Value::Array(vec![
             row(0, 5_460, master("10.0.0.1", 7_001)),

@@ -1,0 +1,85 @@
+//! Opening the store: every reason to refuse it, before anything is served.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+
+use araldo_actors::port::store::StoreError;
+
+use super::base::command;
+use super::batch::{Applied, Batch};
+use super::key::Space;
+use super::link::Link;
+use super::options::{OpenError, RedisOptions};
+use super::owner::Recent;
+use super::{FORMAT_VERSION, MAX_PARTITIONS, RedisStore, reply};
+
+/// Longest prefix, in bytes.
+const PREFIX: usize = 32;
+
+impl RedisStore {
+    /// Opens the store that `options` describe, making it if there is none.
+    ///
+    /// # Errors
+    /// [`OpenError`], one sentence that names the place.
+    pub async fn open(options: &RedisOptions) -> Result<Self, OpenError> {
+        if !(1..=MAX_PARTITIONS).contains(&options.partitions) {
+            return Err(OpenError::PartitionRange { configured: options.partitions });
+        }
+        let prefix = options.prefix.as_str();
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if !(1..=PREFIX).contains(&prefix.len()) || !prefix.bytes().all(is_name) {
+            return Err(OpenError::Prefix);
+        }
+        let link = Link::new(options)?;
+        let at = link.at();
+        let refused = |reason: String| OpenError::Unavailable { at: at.clone(), reason };
+        link.refresh().await.map_err(refused)?;
+        let spaces: Vec<Space> =
+            (0..options.partitions).map(|partition| Space::of(prefix, partition)).collect();
+        let store = Self {
+            link,
+            incarnation: options.incarnation,
+            all: Space::shared(prefix),
+            owners: spaces.iter().map(|_| tokio::sync::Mutex::default()).collect(),
+            epochs: spaces.iter().map(|_| AtomicU64::new(0)).collect(),
+            spaces,
+            alerts_known: Mutex::new(Recent::default()),
+        };
+        let (version, partitions) = store.format(options.partitions).await.map_err(|error| {
+            refused(match error {
+                StoreError::Unavailable(reason) | StoreError::Unconfirmed(reason) => reason,
+                other => other.to_string(),
+            })
+        })?;
+        let prefix = prefix.to_owned();
+        if version != FORMAT_VERSION {
+            return Err(OpenError::Version { at, prefix, found: version });
+        }
+        if partitions != options.partitions {
+            let (stored, configured) = (partitions, options.partitions);
+            return Err(OpenError::Partitions { at, prefix, stored, configured });
+        }
+        Ok(store)
+    }
+
+    /// Format and number of partitions, written first if there are none.
+    async fn format(&self, partitions: u16) -> Result<(u16, u16), StoreError> {
+        let (key, what) = (self.all.format(), "the format of a store");
+        let mut batch = Batch::new(&self.all);
+        batch.check_field(&key, b"version", b"");
+        let (version, count) = (FORMAT_VERSION.to_string(), partitions.to_string());
+        let fields: [&[u8]; 4] = [b"version", version.as_bytes(), b"partitions", count.as_bytes()];
+        batch.run("HSET", &key, &fields);
+        if let Applied::Done(_) = self.apply(&self.all, batch).await? {
+            return Ok((FORMAT_VERSION, partitions));
+        }
+        let look = command("HMGET", &key, &[b"version", b"partitions"]);
+        let mut rows = reply::rows(self.read_one(&self.all, look).await?, what)?.into_iter();
+        let mut number = || {
+            let row = rows.next().flatten().and_then(|row| reply::digits(&row));
+            let row = row.and_then(|number| u16::try_from(number).ok());
+            row.ok_or_else(|| reply::unexpected(what))
+        };
+        Ok((number()?, number()?))
+    }
+}

@@ -1,0 +1,156 @@
+//! What the owner of a partition remembers of it between two steps.
+//!
+//! Only the owner writes states, books, cursors and checkpoints, so what it
+//! wrote last is what is stored, as long as its token is the newest; and the
+//! script that writes a step looks at the token first, then at the number of the
+//! step before. So a step is usually made without reading anything. Whatever is
+//! not certain to have been written is forgotten, and read again.
+//!
+//! One step at a time: the lock around it is held from its reads to its answer.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
+
+use araldo_actors::domain::alert::{Cursor, Walk};
+use araldo_actors::domain::books::Books;
+use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
+use araldo_actors::domain::lane::{ByLane, Lane};
+use araldo_actors::port::store::StoreError;
+
+use super::RedisStore;
+use super::base::command;
+use super::key;
+use super::reply;
+use super::row::Held;
+use crate::store::codec::decode;
+
+/// Rows remembered of each kind, twice over.
+const REMEMBERED: usize = 1_024;
+
+/// Values used lately: the newest [`REMEMBERED`], and up to as many that were
+/// before them.
+pub(super) struct Recent<K, V> {
+    young: HashMap<K, V>,
+    old: HashMap<K, V>,
+}
+
+impl<K, V> Default for Recent<K, V> {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash, V> Recent<K, V> {
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    pub(super) fn insert(&mut self, key: K, value: V) {
+        if self.young.len() >= REMEMBERED && !self.young.contains_key(&key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, value);
+    }
+}
+
+/// See the module's text.
+pub(super) struct Owned {
+    pub(super) epoch: Epoch,
+    /// Number of the last step.
+    pub(super) step: u64,
+    pub(super) books: Books,
+    pub(super) checkpoints: ByLane<u64>,
+    /// As last read: the journals reach at least so far.
+    pub(super) tails: ByLane<u64>,
+    pub(super) states: Recent<MessageId, Held>,
+    /// Ordinals of citizens who are known.
+    pub(super) residents: Recent<FiscalCode, u32>,
+    pub(super) cursors: Recent<(MessageId, Walk), Cursor>,
+    /// Routes that are listed already.
+    pub(super) routes: HashSet<RouteId>,
+}
+
+impl RedisStore {
+    /// The fencing token of an epoch.
+    pub(super) fn token(&self, epoch: Epoch) -> String {
+        format!("{}:{:032x}", epoch.0, self.incarnation)
+    }
+
+    /// What is remembered of a partition owned under `epoch`, or read if
+    /// nothing is.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`]: somebody newer owns it.
+    pub(super) async fn owned(
+        &self,
+        id: PartitionId,
+        epoch: Epoch,
+        remembered: Option<Owned>,
+    ) -> Result<Owned, StoreError> {
+        match remembered.filter(|owned| owned.epoch == epoch) {
+            Some(owned) => Ok(owned),
+            None => self.load_owned(id, epoch).await,
+        }
+    }
+
+    async fn load_owned(&self, id: PartitionId, epoch: Epoch) -> Result<Owned, StoreError> {
+        let space = self.check(id)?;
+        let mut fields = vec!["own".to_owned(), "step".to_owned(), "books".to_owned()];
+        fields.extend(Lane::ALL.map(key::checkpoint));
+        fields.extend(Lane::ALL.map(key::tail));
+        let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
+        let look = command("HMGET", &space.counters(), &fields);
+        let what = "the counters of a partition";
+        let mut rows = reply::rows(self.read_one(space, look).await?, what)?.into_iter();
+        if rows.next().flatten() != Some(self.token(epoch).into_bytes()) {
+            return Err(StoreError::Fenced(id));
+        }
+        let number = |row: Option<Option<Vec<u8>>>| match row.flatten() {
+            None => Ok(0),
+            Some(row) => reply::digits(&row).ok_or_else(|| reply::unexpected(what)),
+        };
+        let step = number(rows.next())?;
+        let books = read_books(id.0, rows.next().flatten())?;
+        let (mut checkpoints, mut tails) = (ByLane::default(), ByLane::default());
+        for journals in [&mut checkpoints, &mut tails] {
+            for lane in Lane::ALL {
+                journals[lane] = number(rows.next())?;
+            }
+        }
+        Ok(Owned {
+            epoch,
+            step,
+            books,
+            checkpoints,
+            tails,
+            states: Recent::default(),
+            residents: Recent::default(),
+            cursors: Recent::default(),
+            routes: HashSet::new(),
+        })
+    }
+}
+
+/// The books a partition's owner keeps; messages accepted are not among them.
+pub(super) fn read_books(partition: u16, row: Option<Vec<u8>>) -> Result<Books, StoreError> {
+    let place = || format!("partition {partition}");
+    row.map_or_else(|| Ok(Books::default()), |row| decode("books", &row, place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{REMEMBERED, Recent};
+
+    #[test]
+    fn what_was_used_lately_is_remembered_and_no_more_than_that() {
+        let mut recent = Recent::default();
+        for n in 0..3 * REMEMBERED {
+            recent.insert(n, n);
+        }
+        assert!(recent.young.len() + recent.old.len() <= 2 * REMEMBERED);
+        assert_eq!(recent.get(&(3 * REMEMBERED - 1)), Some(&(3 * REMEMBERED - 1)));
+        assert_eq!(recent.get(&(2 * REMEMBERED)), Some(&(2 * REMEMBERED)));
+        assert_eq!(recent.get(&0), None);
+    }
+}
