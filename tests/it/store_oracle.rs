@@ -1,17 +1,20 @@
-//! Random sequences of operations, run against the reference store and the
-//! embedded one side by side: every answer must be the same, after a restart
-//! too, and the books must agree with what is pending.
+//! Random sequences of operations, run against the reference store and another
+//! one side by side: every answer must be the same, after a restart too, and
+//! the books must agree with what is pending.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tempfile::TempDir;
 
+use araldo::store::embedded::EmbeddedStore;
 use araldo::store::memory::MemoryStore;
+use araldo::store::redis::{RedisOptions, RedisStore, Servers};
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::data_request::DataRequestStatus;
 use araldo_actors::domain::delivery::Endpoint;
@@ -23,6 +26,7 @@ use araldo_actors::domain::outcome::{Failure, Outcome};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{Acceptance, Journal, Step, Store, Swap};
 
+use crate::redis_kit::{own, shared_cluster, shared_server};
 use crate::store_fixture::{
     PARTITIONS, citizen, claim, code, device, embedded, endpoint, erasure, folder, home, inbox,
     journal, leaving, message, message_in, plan, route,
@@ -294,29 +298,63 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-async fn side_by_side(operations: Vec<Operation>) -> Result<(), TestCaseError> {
-    let mut folder = folder();
+/// The store that is compared with the reference.
+enum Candidate {
+    Embedded { folder: TempDir, store: Option<Arc<EmbeddedStore>> },
+    Redis { options: Box<RedisOptions>, store: Arc<RedisStore> },
+}
+
+impl Candidate {
+    fn embedded() -> Self {
+        let folder = folder();
+        let store = Some(embedded(folder.path()));
+        Self::Embedded { folder, store }
+    }
+
+    async fn redis(options: RedisOptions) -> Self {
+        let store = Arc::new(RedisStore::open(&options).await.unwrap());
+        Self::Redis { options: Box::new(options), store }
+    }
+
+    fn store(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Embedded { store, .. } => Arc::clone(store.as_ref().unwrap()) as _,
+            Self::Redis { store, .. } => Arc::clone(store) as _,
+        }
+    }
+
+    /// Closed (`killed`: not even that) and opened again. Nothing of Redis ends:
+    /// only what this process remembered is gone.
+    async fn restart(&mut self, killed: bool) {
+        match self {
+            Self::Embedded { folder, store } => {
+                let left = killed.then(|| left_behind(folder.path()));
+                drop(store.take());
+                if let Some(left) = left {
+                    *folder = left;
+                }
+                *store = Some(embedded(folder.path()));
+            }
+            Self::Redis { options, store } => {
+                *store = Arc::new(RedisStore::open(options).await.unwrap());
+            }
+        }
+    }
+}
+
+async fn side_by_side(
+    mut candidate: Candidate,
+    operations: Vec<Operation>,
+) -> Result<(), TestCaseError> {
     let oracle = MemoryStore::new(PARTITIONS);
-    let mut store = embedded(folder.path());
     let mut known = Known::default();
     for operation in &operations {
-        match operation {
-            Operation::Restart => {
-                drop(store);
-                store = embedded(folder.path());
-                continue;
-            }
-            Operation::Kill => {
-                let left = left_behind(folder.path());
-                drop(store);
-                folder = left;
-                store = embedded(folder.path());
-                continue;
-            }
-            _ => {}
+        if let Operation::Restart | Operation::Kill = operation {
+            candidate.restart(matches!(operation, Operation::Kill)).await;
+            continue;
         }
         let expected = run(&oracle, operation, &known).await;
-        let found = run(&*store, operation, &known).await;
+        let found = run(&*candidate.store(), operation, &known).await;
         prop_assert_eq!(&found, &expected, "{:?}", operation);
         match operation {
             Operation::Accept { n, to, .. } if expected.starts_with("Ok(Accepted") => {
@@ -337,11 +375,24 @@ async fn side_by_side(operations: Vec<Operation>) -> Result<(), TestCaseError> {
             _ => {}
         }
     }
-    compare_all(&oracle, &*store, &known).await?;
-    drop(store);
-    let store = embedded(folder.path());
-    compare_all(&oracle, &*store, &known).await?;
-    conserved(&*store, &mut known).await
+    compare_all(&oracle, &*candidate.store(), &known).await?;
+    candidate.restart(false).await;
+    compare_all(&oracle, &*candidate.store(), &known).await?;
+    conserved(&*candidate.store(), &mut known).await
+}
+
+/// Runs operations, on a store that was populated or not.
+fn compare<F: Future<Output = Candidate>>(
+    candidate: impl FnOnce() -> F,
+    populated: bool,
+    operations: Vec<Operation>,
+) -> Result<(), TestCaseError> {
+    // Nobody writes to a partition without having taken it over.
+    let mut beginning: Vec<_> = (0..PARTITIONS).map(Operation::Open).collect();
+    beginning.extend(if populated { population() } else { Vec::new() });
+    let operations = beginning.into_iter().chain(operations).collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { side_by_side(candidate().await, operations).await })
 }
 
 /// Id of the newest journal entry of a person's partition.
@@ -357,10 +408,33 @@ proptest! {
         populated in proptest::bool::weighted(0.8),
         operations in proptest::collection::vec(operation(), 10..100)
     ) {
-        let beginning = if populated { population() } else { Vec::new() };
-        let operations = beginning.into_iter().chain(operations).collect();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        runtime.block_on(side_by_side(operations))?;
+        compare(async || Candidate::embedded(), populated, operations)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_redis_store_answers_as_the_reference_does(
+        populated in proptest::bool::weighted(0.8),
+        operations in proptest::collection::vec(operation(), 10..100)
+    ) {
+        let options = own(Servers::Single(shared_server().url()));
+        compare(|| Candidate::redis(options), populated, operations)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 8, max_shrink_iters: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_redis_store_on_a_cluster_answers_as_the_reference_does(
+        populated in proptest::bool::weighted(0.8),
+        operations in proptest::collection::vec(operation(), 10..100)
+    ) {
+        let options = own(shared_cluster().servers());
+        compare(|| Candidate::redis(options), populated, operations)?;
     }
 }
 
