@@ -44,6 +44,7 @@ mod provider_smtp;
 mod provider_smtp_secure;
 mod provider_support;
 mod redis_kit;
+mod redis_store;
 mod routing_table;
 mod sender_contract;
 mod serve;

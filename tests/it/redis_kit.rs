@@ -49,24 +49,23 @@ impl Server {
     pub fn start(extra: &[&str]) -> Self {
         let port = free_port();
         let folder = tempfile::tempdir().unwrap();
+        let (own_port, pid) = (port.to_string(), folder.path().join("pid"));
         let fixed = [
-            "--port",
-            &port.to_string(),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "always",
-            "--loglevel",
-            "warning",
-            "--dir",
-            folder.path().to_str().unwrap(),
+            ["--port", &own_port],
+            ["--bind", "127.0.0.1"],
+            ["--save", ""],
+            ["--appendonly", "yes"],
+            ["--appendfsync", "always"],
+            ["--loglevel", "warning"],
+            ["--pidfile", pid.to_str().unwrap()],
+            ["--dir", folder.path().to_str().unwrap()],
         ];
-        let arguments: Vec<String> =
-            fixed.iter().chain(extra).map(|argument| (*argument).to_owned()).collect();
+        let arguments: Vec<String> = fixed
+            .as_flattened()
+            .iter()
+            .chain(extra)
+            .map(|argument| (*argument).to_owned())
+            .collect();
         let shell = run(folder.path(), &arguments);
         let server = Self { shell, port, folder, arguments };
         server.await_answer();
@@ -75,11 +74,6 @@ impl Server {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// The folder of its files.
-    pub fn folder(&self) -> &std::path::Path {
-        self.folder.path()
     }
 
     /// Asks it something by its own client.
@@ -101,11 +95,11 @@ impl Server {
         self.await_answer();
     }
 
-    /// Sends its process a signal.
+    /// Sends its process a signal; it may be stopped.
     pub fn signal(&self, name: &str) {
-        let info = self.ask(&["INFO", "server"]);
-        let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).unwrap().trim();
-        send_signal(pid, name);
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
+        let sent = Command::new("kill").args([&format!("-{name}"), pid.trim()]).status().unwrap();
+        assert!(sent.success());
     }
 
     fn await_answer(&self) {
@@ -117,12 +111,6 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Sends a process a signal.
-pub fn send_signal(pid: &str, name: &str) {
-    let done = Command::new("kill").args([&format!("-{name}"), pid]).status().unwrap();
-    assert!(done.success());
 }
 
 /// A server whose shell kills it at the end of its input, and removes its files

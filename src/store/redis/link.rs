@@ -181,6 +181,10 @@ impl Link {
             match answer.map(|values| judge(values, &ask)) {
                 Ok(Verdict::Answered(values)) => return Ok(Written { values, repeated }),
                 Ok(Verdict::Refused(error)) => return Err(error),
+                // Some of its keys may be there already and others not yet.
+                Ok(Verdict::Ask(_)) if ask.commands.len() > 1 => {
+                    return Box::pin(self.ask_each(&ask, write)).await;
+                }
                 Ok(Verdict::Ask(address)) => {
                     asking = Some(address);
                     reason = "its slot is being moved".to_owned();
@@ -218,6 +222,18 @@ impl Link {
         } else {
             StoreError::Unavailable(format!("Redis: {reason}"))
         })
+    }
+
+    /// Asks one command after the other, each wherever its key is.
+    async fn ask_each(&self, ask: &Ask, write: bool) -> Result<Written, StoreError> {
+        let (mut values, mut repeated) = (Vec::with_capacity(ask.commands.len()), false);
+        for command in &ask.commands {
+            let (commands, pulse) = (vec![command.clone()], ask.pulse.clone());
+            let one = self.ask(Ask { slot: ask.slot, commands, pulse }, write).await?;
+            values.extend(one.values);
+            repeated |= one.repeated;
+        }
+        Ok(Written { values, repeated })
     }
 
     /// The node that holds a slot.

@@ -1,0 +1,13 @@
+//! What the store on Redis promises beyond the contract of all stores: stale
+//! owners, lost answers, killed servers, replicas that are missing.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cluster;
+mod cost;
+mod crash;
+mod fence;
+mod loss;
+mod open;
+mod proxy;
+mod replica;
