@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::Failure;
 
+mod alert;
 mod common;
 mod disk;
 mod email;
@@ -18,8 +19,10 @@ mod live_round;
 mod machine;
 mod mail_round;
 mod postfix;
+mod program;
 mod push;
 mod push_round;
+mod redis;
 mod report;
 mod round;
 mod run;

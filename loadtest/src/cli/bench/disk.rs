@@ -13,8 +13,9 @@ use araldo_loadtest::stage::{Stage, StageOptions};
 use fjall::{Database, KeyspaceCreateOptions};
 
 use super::super::Failure;
+use super::alert::alert_service;
 use super::kit::{as_f64, import};
-use super::push_round::{PushLoad, alert_service, mix, prepare};
+use super::push_round::{PushLoad, mix, prepare};
 
 /// Bytes of all files below a folder; what vanishes meanwhile counts as nothing.
 pub(super) fn folder_bytes(folder: &Path) -> f64 {

@@ -11,6 +11,7 @@ use araldo_loadtest::simulator::clock::unix_s;
 use tokio::process::Command;
 
 use super::super::Failure;
+use super::program;
 
 const PROGRAM: &str = "h2load";
 /// Device tokens it goes through in turn.
@@ -18,13 +19,7 @@ const DEVICES: u64 = 10_000;
 
 /// Whether it can be run.
 pub(super) fn check() -> Result<(), Failure> {
-    let found = std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|folder| folder.join(PROGRAM).is_file())
-    });
-    if found {
-        return Ok(());
-    }
-    Err("h2load is needed: apt-get install nghttp2-client (or go without it: --no-h2load)".into())
+    program::check(PROGRAM, "nghttp2-client")
 }
 
 /// What h2load is to do.

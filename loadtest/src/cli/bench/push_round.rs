@@ -11,9 +11,9 @@ use araldo_loadtest::simulator::{BooksReport, Credentials, Kind};
 use araldo_loadtest::stage::{AlertState, SimLauncher, SimProcess, Stage, StageOptions};
 use hyper::header::HeaderValue;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::super::Failure;
+use super::alert::{alert_body, alert_service};
 use super::h2load::Job;
 use super::kit::{as_f64, bar, import, megabytes, settle};
 
@@ -104,20 +104,6 @@ pub(super) fn mix(provider: Kind) -> Mix {
         Kind::Fcm => Mix::OneFcm,
         Kind::Apns | Kind::Smtp => Mix::OneApns,
     }
-}
-
-/// An alert to everyone, of ordinary length.
-pub(super) fn alert_body() -> Value {
-    let text = "La Protezione Civile segnala piogge intense e vento forte dalle ore 18 di oggi alle ore 12 di domani. \
-        Restate in casa se potete, non scendete in cantine e garage, non attraversate sottopassi e ponti. \
-        Numero unico di emergenza: 112.";
-    json!({"texts": {"it_IT": {"subject": "Allerta meteo arancione per piogge", "markdown": text}}, "audience": {"everyone": true}})
-}
-
-/// A service that may send alerts; gives its key.
-pub(super) async fn alert_service(stage: &Stage) -> Result<HeaderValue, Failure> {
-    let fields = json!({"groups": ["ApiAlertWrite", "ApiMessageWrite"]});
-    Ok(stage.create_service_with("bench-alert", "Protezione Civile di prova", &fields).await?)
 }
 
 fn simulator(stage: &Stage) -> Result<&SimProcess, Failure> {
