@@ -18,6 +18,8 @@ mod live;
 mod live_round;
 mod machine;
 mod mail_round;
+mod mixed;
+mod mixed_round;
 mod postfix;
 mod program;
 mod push;
@@ -39,6 +41,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// One alert to everybody by push, against a bare client loop and h2load
     Push(push::Arguments),
+    /// Emergencies among a bulk alert: their latency, and how much it is slowed
+    Mixed(mixed::Arguments),
     /// Single messages over HTTP: accepted and delivered a second, latencies, memory, CPU
     Intake(intake::Arguments),
     /// Mails a second, against Postfix's smtp-source into smtp-sink
@@ -52,6 +56,7 @@ enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Push(arguments) => push::run(&arguments),
+        Command::Mixed(arguments) => mixed::run(&arguments),
         Command::Intake(arguments) => intake::run(&arguments),
         Command::Email(arguments) => email::run(&arguments),
         Command::Live(arguments) => live::run(&arguments),

@@ -16,7 +16,7 @@ use super::run::block_on;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Provider {
+pub(super) enum Provider {
     /// Apple Push Notification service
     Apns,
     /// Firebase Cloud Messaging
@@ -24,10 +24,17 @@ enum Provider {
 }
 
 impl Provider {
-    const fn kind(self) -> Kind {
+    pub(super) const fn kind(self) -> Kind {
         match self {
             Self::Apns => Kind::Apns,
             Self::Fcm => Kind::Fcm,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Apns => "APNs",
+            Self::Fcm => "FCM",
         }
     }
 }
@@ -145,7 +152,7 @@ fn fill(
     disk: Option<&Difference>,
 ) -> Result<Report, Failure> {
     let mut report = report("push", arguments, rounds)?;
-    let provider = if arguments.provider == Provider::Apns { "APNs" } else { "FCM" };
+    let provider = arguments.provider.name();
     let wire = if arguments.cleartext { "in cleartext" } else { "over TLS" };
     report.about = format!(
         "One alert to {} citizens by {provider} {wire}, bodies of {} bytes, {} rounds; the server with {} connections, the bare \

@@ -8,17 +8,15 @@ use araldo_loadtest::alert_audit::{AlertAudit, audit_alert, devices};
 use araldo_loadtest::population::{Mix, Population};
 use araldo_loadtest::reference::{Push, ReferenceReport, ReferenceSpec, Target};
 use araldo_loadtest::simulator::{BooksReport, Credentials, Kind};
-use araldo_loadtest::stage::{AlertState, SimLauncher, SimProcess, Stage, StageOptions};
+use araldo_loadtest::stage::{SimLauncher, SimProcess, Stage, StageOptions};
 use hyper::header::HeaderValue;
 use serde::Serialize;
 
 use super::super::Failure;
-use super::alert::{alert_body, alert_service};
+use super::alert::{self, alert_service};
 use super::h2load::Job;
 use super::kit::{as_f64, bar, import, megabytes, settle};
 
-/// An alert that has not ended in this time is reported as it stands.
-const ALERT_LIMIT: Duration = Duration::from_secs(3_600);
 /// The reference is given up after this time.
 const REFERENCE_LIMIT: Duration = Duration::from_secs(3_600);
 /// Nothing may be pending this long after an alert's end.
@@ -106,7 +104,7 @@ pub(super) fn mix(provider: Kind) -> Mix {
     }
 }
 
-fn simulator(stage: &Stage) -> Result<&SimProcess, Failure> {
+pub(super) fn simulator(stage: &Stage) -> Result<&SimProcess, Failure> {
     stage.simulators().first().ok_or_else(|| "the stage has no simulator".into())
 }
 
@@ -126,8 +124,7 @@ pub(super) async fn body_bytes(
     let asked = async {
         let key = alert_service(&stage).await?;
         import(&stage, &Population::new(1, 1, mix(provider)), "size of a push").await?;
-        let sent = stage.send_alert(&key, &alert_body()).await?;
-        stage.wait_alert(&key, sent, Duration::from_secs(60), |_| {}).await?;
+        alert::play(&stage, &key, 1, "size of a push").await?;
         let books = simulator(&stage)?.books().await?;
         if books.requests != 1 {
             return Err(format!("one citizen's alert made {} requests", books.requests).into());
@@ -198,12 +195,8 @@ async fn run_alert(
     let folder_before = super::disk::folder_bytes(&stage.store_folder());
     let before = stage.server_usage().unwrap_or_default();
     let simulator_before = simulator.usage().unwrap_or_default();
-    let resting = bar(name, "deliveries", population.size());
-    let sent = stage.send_alert(key, &alert_body()).await?;
-    let show = |state: &AlertState| resting.set_position(state.delivered_by_routes());
-    let state = stage.wait_alert(key, sent, ALERT_LIMIT, show).await?;
+    let (sent, state) = alert::play(stage, key, population.size(), name).await?;
     let (at_rest, _) = stage.wait_at_rest(REST_LIMIT, |_| {}).await;
-    resting.finish_and_clear();
     let after = stage.server_usage().unwrap_or_default();
     let simulator_after = simulator.usage().unwrap_or_default();
     let books = simulator.books().await?;
