@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::id::RouteId;
+use crate::domain::lane::ByLane;
 
 /// State of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +41,8 @@ pub struct RouteView {
 /// Live counts of one partition.
 #[derive(Debug, Default)]
 pub struct PartitionGauges {
-    /// Journal entries whose turn is not yet recorded.
-    pub messages: AtomicU64,
+    /// Journal entries whose turn is not yet recorded, by lane.
+    pub messages: ByLane<AtomicU64>,
     /// Deliveries without an outcome.
     pub deliveries: AtomicU64,
     /// Citizen actors alive.
@@ -75,7 +76,13 @@ impl Board {
     /// Messages whose turn is not yet recorded.
     #[must_use]
     pub fn pending_messages(&self) -> u64 {
-        self.sum(|gauges| &gauges.messages)
+        self.waiting().values().sum()
+    }
+
+    /// The same, by lane.
+    #[must_use]
+    pub fn waiting(&self) -> ByLane<u64> {
+        ByLane::from_fn(|lane| self.sum(|gauges| &gauges.messages[lane]))
     }
 
     /// Deliveries without an outcome.

@@ -4,6 +4,7 @@ mod alert;
 mod email;
 mod erasure;
 mod harness;
+mod lane;
 mod live;
 mod preference;
 mod provider;
