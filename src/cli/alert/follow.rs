@@ -128,15 +128,14 @@ impl Bars {
         let walks = alert["progress"]["walks"].as_array().into_iter().flatten();
         for (place, walk) in walks.enumerate() {
             if place == self.walks.len() {
-                let bar = ProgressBar::new(0);
+                let bar = ProgressBar::new(count(walk, "end")).with_prefix(text_of(walk, "walk"));
                 let template = "{prefix:<12} {bar:24} {percent:>3}% {msg}";
                 self.walks.push(self.all.add(styled(bar, template)));
             }
             let bar = &self.walks[place];
-            bar.set_prefix(text_of(walk, "walk"));
+            bar.set_message(outcome(walk));
             bar.set_length(count(walk, "end"));
             bar.set_position(count(walk, "visited"));
-            bar.set_message(outcome(walk));
         }
     }
 }
