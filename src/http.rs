@@ -75,6 +75,8 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sender::message::submit_with_body_code))
         .routes(routes!(sender::message::submit))
         .routes(routes!(sender::message::read))
+        .routes(routes!(sender::alert::submit))
+        .routes(routes!(sender::alert::read))
         .routes(routes!(sender::profile::read_by_post))
         .routes(routes!(sender::profile::read))
         .routes(routes!(operator::organization::list))

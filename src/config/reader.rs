@@ -64,6 +64,7 @@ fn http(reader: &Reader<'_>) -> HttpConfig {
         request_timeout: reader.seconds("http.request_timeout_seconds", 1..=3600),
         drain: reader.seconds("http.drain_seconds", 0..=3600),
         body_limit: reader.size("http.body_limit_bytes", 1024..=16_777_216),
+        alert_body_limit: reader.size("http.alert_body_limit_bytes", 1024..=16_777_216),
         import_body_limit: reader.size("http.import_body_limit_bytes", 1024..=1_073_741_824),
         max_imports: reader.size("http.max_imports", 1..=64),
         max_organizations: reader.size("http.max_organizations", 1..=10_000_000),

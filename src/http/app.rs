@@ -32,6 +32,10 @@ const LINKS: (u32, Duration) = (10, Duration::from_secs(6));
 /// Searches and parts of copies that are read at one time.
 const MOST_LOOKS: usize = 4;
 
+/// Bodies longer than an ordinary one that are held at one time: alerts with
+/// many texts or areas.
+const MOST_LONG_BODIES: usize = 16;
+
 /// Shared state; cheap to clone.
 #[derive(Clone)]
 pub struct App(Arc<Inner>);
@@ -40,6 +44,7 @@ struct Inner {
     http: Http,
     started: Instant,
     imports: Semaphore,
+    long_bodies: Semaphore,
     last_warning: AtomicU64,
     calls: Rate,
     mails: Rate,
@@ -61,6 +66,7 @@ impl App {
             http,
             started: Instant::now(),
             imports,
+            long_bodies: Semaphore::new(MOST_LONG_BODIES),
             last_warning,
             calls: rate(CALLS),
             mails: rate(MAILS),
@@ -147,6 +153,11 @@ impl App {
     /// The right to run a citizen import.
     pub fn imports(&self) -> &Semaphore {
         &self.0.imports
+    }
+
+    /// The right to hold a body longer than an ordinary one.
+    pub fn long_bodies(&self) -> &Semaphore {
+        &self.0.long_bodies
     }
 
     /// Waits for a read of the store, at most the request timeout.

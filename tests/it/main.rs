@@ -8,6 +8,7 @@
     reason = "a test that fails says where by panicking"
 )]
 
+mod alert_api;
 mod citizen_contract;
 mod citizen_data;
 mod cli;
