@@ -113,9 +113,7 @@ pub(crate) struct RouteMetrics {
 impl RouteMetrics {
     pub(crate) fn new(route: &RouteId) -> Self {
         let name = route.as_str().to_owned();
-        let seconds = |lane: Lane| {
-            histogram!(DELIVERY_SECONDS, "route" => name.clone(), "lane" => lane.as_str())
-        };
+        let seconds = |lane: Lane| histogram!(DELIVERY_SECONDS, "route" => name.clone(), "lane" => lane.as_str());
         Self {
             route: route.clone(),
             accepted: counter!(ATTEMPTS, "route" => name.clone(), "answer" => "accepted"),

@@ -14,6 +14,7 @@ mod citizen_data;
 mod cli;
 mod config;
 mod crash;
+mod dashboard;
 mod demo;
 mod engine;
 mod faults;
