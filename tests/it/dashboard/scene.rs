@@ -1,6 +1,6 @@
-//! The run that is looked at: an alert to everyone over three providers, each
-//! in some trouble, an operator who holds it for a moment, and personal
-//! emergencies beside it.
+//! The run that is looked at: an alert to one region, then one to everyone,
+//! over three providers, each in some trouble; an operator who holds the
+//! second for a moment, and personal emergencies beside it.
 
 use std::time::Duration;
 
@@ -14,10 +14,12 @@ use tokio::time::Instant;
 use crate::stage_kit::{Setting, content, exchange};
 
 /// Citizens, each with a device and an address.
-pub const CITIZENS: u64 = 3_000;
-/// The whole alert, and its end, take less than this.
+pub const CITIZENS: u64 = 2_000;
+/// Where one in six lives (ISTAT).
+const LOMBARDY: &str = "03";
+/// An alert, and its end, take less than this.
 const LIMIT: Duration = Duration::from_secs(60);
-/// One emergency is sent every so often.
+/// One emergency is sent, and the alert looked at, every so often.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A stage with its troubles, and two senders.
@@ -44,9 +46,25 @@ impl Scene {
         Self { population: town.population, setting, alerts, emergencies }
     }
 
-    /// Plays it to its end; returns how many emergencies were sent.
+    /// The alert to one region, to its end: every counter that trouble makes
+    /// is there from now on. Returns how many citizens it was for.
+    pub async fn open(&self) -> u64 {
+        let id = self.post_alert(json!({"areas": [LOMBARDY]})).await;
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let alert = self.alert(Method::GET, &id, "").await;
+            if alert["status"] == "completed" {
+                return alert["progress"]["recipients"].as_u64().unwrap();
+            }
+            assert!(Instant::now() < deadline, "still under way: {alert}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The alert to everyone, to its end; returns how many emergencies were
+    /// sent beside it.
     pub async fn play(&self) -> u64 {
-        let id = self.post_alert().await;
+        let id = self.post_alert(json!({"everyone": true})).await;
         let deadline = Instant::now() + LIMIT;
         let mut sent = 0;
         loop {
@@ -56,7 +74,7 @@ impl Scene {
             match alert["status"].as_str().unwrap() {
                 "completed" => break,
                 "running" if sent == 15 => drop(self.alert(Method::POST, &id, "/pause").await),
-                "paused" if sent == 30 => drop(self.alert(Method::POST, &id, "/resume").await),
+                "paused" if sent == 40 => drop(self.alert(Method::POST, &id, "/resume").await),
                 "running" | "paused" => {}
                 other => panic!("the alert is {other}"),
             }
@@ -75,11 +93,11 @@ impl Scene {
         reply.json()
     }
 
-    async fn post_alert(&self) -> String {
+    async fn post_alert(&self, audience: Value) -> String {
         let markdown = "Restate in casa, lontano dai corsi d'acqua. ".repeat(3);
         let alert = json!({
             "texts": {"it_IT": {"subject": "Allerta rossa: piena del fiume", "markdown": markdown}},
-            "audience": {"everyone": true},
+            "audience": audience,
         });
         let sent = self.ask(Method::POST, "/api/v1/alerts", &self.alerts, &alert).await;
         sent["id"].as_str().unwrap().to_owned()
@@ -112,13 +130,10 @@ async fn sender(setting: &Setting, id: &str, change: Value) -> String {
 /// What is wrong with each provider: something that is tried again, and
 /// something that is lost; and Google asks for a pause.
 fn trouble(kind: Kind) -> Behaviour {
-    let well = Behaviour { latency_ms: 20, unregistered_share: 0.02, ..Behaviour::default() };
+    let well = Behaviour { latency_ms: 20, unregistered_share: 0.1, ..Behaviour::default() };
     match kind {
-        Kind::Apns => Behaviour { failures: vec![first("TooManyRequests", 0.05, None)], ..well },
-        Kind::Fcm => Behaviour {
-            failures: vec![first("QUOTA_EXCEEDED", 0.002, Some(2)), first("INTERNAL", 0.02, None)],
-            ..well
-        },
+        Kind::Apns => Behaviour { failures: vec![refused("TooManyRequests", 0.3, None)], ..well },
+        Kind::Fcm => Behaviour { failures: vec![refused("QUOTA_EXCEEDED", 0.1, Some(1))], ..well },
         Kind::Smtp => {
             let full = SmtpFailure {
                 share: 0.05,
@@ -131,13 +146,14 @@ fn trouble(kind: Kind) -> Behaviour {
     }
 }
 
-/// A refusal of the first attempt of this share.
-fn first(reason: &str, share: f64, retry_after_seconds: Option<u32>) -> Failure {
+/// A refusal of this share, at most three times: a rate needs more than one
+/// scrape with it.
+fn refused(reason: &str, share: f64, retry_after_seconds: Option<u32>) -> Failure {
     Failure {
         reason: reason.to_owned(),
         status: None,
         share,
         retry_after_seconds,
-        first_attempts: Some(1),
+        first_attempts: Some(3),
     }
 }
