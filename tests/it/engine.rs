@@ -1,6 +1,7 @@
 //! The engine's promises, on a paused clock.
 
 mod alert;
+mod board;
 mod email;
 mod erasure;
 mod harness;

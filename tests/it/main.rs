@@ -19,6 +19,7 @@ mod citizen_data;
 mod cli;
 mod config;
 mod crash;
+mod dashboard;
 mod demo;
 mod engine;
 mod faults;
