@@ -15,10 +15,9 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Accepted, DriveReport, Outgoing, Shared, Source, deadline};
-use crate::client::Link;
+use crate::client::{Link, SUBSCRIPTION_KEY};
 use crate::simulator::clock::unix_us;
 
-static SUBSCRIPTION_KEY: HeaderName = HeaderName::from_static("ocp-apim-subscription-key");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// One attempt takes at most this long.

@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn all_rounds(arguments: &Arguments) -> Result<Report, Failure> {
-    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo)?;
+    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo, String::new())?;
     let mail_bytes = mail_bytes(folders.stage("size")?, arguments.seed).await?;
     folders.done("size")?;
     let load = MailLoad {

@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn all_rounds(arguments: &Arguments) -> Result<Vec<Round>, Failure> {
-    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo)?;
+    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo, String::new())?;
     let mut rounds = Vec::new();
     for number in 1..=arguments.rounds {
         let round = format!("round-{number}");

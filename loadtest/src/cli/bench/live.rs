@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 async fn all_rounds(arguments: &Arguments) -> Result<Vec<LiveRound>, Failure> {
-    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo)?;
+    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo, String::new())?;
     let load = LiveLoad {
         sessions: arguments.sessions,
         messages_each: arguments.messages,
