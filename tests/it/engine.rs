@@ -5,6 +5,7 @@ mod board;
 mod email;
 mod erasure;
 mod harness;
+mod lane;
 mod live;
 mod preference;
 mod provider;

@@ -9,6 +9,11 @@
 )]
 
 mod alert_api;
+mod alert_citizen;
+mod alert_cli;
+mod alert_kit;
+mod alert_reach;
+mod alert_stop;
 mod citizen_contract;
 mod citizen_data;
 mod cli;

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::domain::lane::Lane;
 
 /// Out of this many departures each waiting lane gets at least one.
-const ROUND: u32 = 10;
+pub(super) const ROUND: u32 = 10;
 
 /// A queue with four lanes. Bounded by the credits its feeders hold.
 #[derive(Debug)]
