@@ -37,7 +37,7 @@ pub struct RouteView {
     pub queued: usize,
     /// Since when the first one in its queue waits, by lane; none where none
     /// does.
-    pub waits_since: [Option<Millis>; 4],
+    pub waits_since: ByLane<Option<Millis>>,
     /// Whether it is up, but the provider asked it to wait.
     pub is_paused: bool,
     /// Why it is not up, in one sentence; empty when it is.

@@ -8,7 +8,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use crate::domain::answer::Answer;
 use crate::domain::id::RouteId;
-use crate::domain::lane::Lane;
+use crate::domain::lane::{ByLane, Lane};
 use crate::live::{LiveRefused, LiveSession};
 
 mod alert;
@@ -106,8 +106,7 @@ fn describe_alerts() {
 pub(crate) struct RouteMetrics {
     route: RouteId,
     accepted: Counter,
-    /// By lane.
-    delivery_seconds: [Histogram; 4],
+    delivery_seconds: ByLane<Histogram>,
 }
 
 impl RouteMetrics {
@@ -117,7 +116,7 @@ impl RouteMetrics {
         Self {
             route: route.clone(),
             accepted: counter!(ATTEMPTS, "route" => name.clone(), "answer" => "accepted"),
-            delivery_seconds: Lane::ALL.map(seconds),
+            delivery_seconds: ByLane::from_fn(seconds),
         }
     }
 
@@ -128,7 +127,7 @@ impl RouteMetrics {
             Answer::Accepted => {
                 self.accepted.increment(1);
                 if let Some((lane, seconds)) = waited {
-                    self.delivery_seconds[lane.index()].record(seconds);
+                    self.delivery_seconds[lane].record(seconds);
                 }
                 return;
             }

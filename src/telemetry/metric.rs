@@ -8,7 +8,6 @@ use std::time::Duration;
 use araldo_actors::board::{Board, RouteState, RouteView};
 use araldo_actors::domain::books::{Books, DeliveryTotals};
 use araldo_actors::domain::delivery::Channel;
-use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::message::RejectionReason;
 use hyper::StatusCode;
 use metrics::{Counter, Gauge, Unit};
@@ -307,7 +306,7 @@ fn refresh_route(route: RouteView) {
     gauge!(ROUTE_CONNECTIONS, "route" => name.clone(), "kind" => route.kind)
         .set(route.connections as f64);
     gauge!(ROUTE_QUEUED, "route" => name.clone(), "kind" => route.kind).set(route.queued as f64);
-    for (lane, since) in Lane::ALL.into_iter().zip(route.waits_since) {
+    for (lane, since) in route.waits_since.iter() {
         gauge!(ROUTE_WAITS, "route" => name.clone(), "lane" => lane.as_str())
             .set(since.map_or(0.0, |at| at.0 as f64 / 1_000.0));
     }

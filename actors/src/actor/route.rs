@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::board::{Board, RouteState, RouteView};
 use crate::domain::answer::Reason;
-use crate::domain::lane::Lane;
+use crate::domain::lane::ByLane;
 use crate::domain::notification::Carrier;
 use crate::domain::time::Millis;
 use crate::message::connection::ConnectionMessage;
@@ -330,7 +330,7 @@ impl State {
             state,
             connections,
             queued: self.queue.len() + self.in_flight(),
-            waits_since: Lane::ALL.map(|lane| self.queue.first(lane)?.waits_since()),
+            waits_since: ByLane::from_fn(|lane| self.queue.first(lane)?.waits_since()),
             is_paused,
             detail,
         });

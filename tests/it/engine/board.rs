@@ -5,7 +5,7 @@ use super::harness::{Harness, START, citizen};
 use super::{MINUTE, REASON, with_citizens};
 use araldo_actors::board::{RouteState, RouteView};
 use araldo_actors::domain::answer::Answer;
-use araldo_actors::domain::lane::Lane;
+use araldo_actors::domain::lane::{ByLane, Lane};
 use araldo_actors::domain::time::Millis;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,7 +18,7 @@ fn apple(harness: &Harness) -> RouteView {
 
 /// Milliseconds from the start to when the first of a lane began to wait.
 fn waits_since(view: &RouteView, lane: Lane) -> Option<u64> {
-    view.waits_since[lane.index()].map(|Millis(at)| at - START)
+    view.waits_since[lane].map(|Millis(at)| at - START)
 }
 
 #[tokio::test(start_paused = true)]
@@ -30,7 +30,10 @@ async fn a_pause_is_shown_while_it_lasts_with_the_age_of_what_waits() {
         _ => Answer::Accepted,
     });
     tokio::time::sleep(SECOND).await;
-    assert_eq!((apple(&harness).is_paused, apple(&harness).waits_since), (false, [None; 4]));
+    assert_eq!(
+        (apple(&harness).is_paused, apple(&harness).waits_since),
+        (false, ByLane::default())
+    );
     for number in 0..10 {
         harness.submit(citizen(number).fiscal_code).await;
     }
@@ -42,7 +45,10 @@ async fn a_pause_is_shown_while_it_lasts_with_the_age_of_what_waits() {
     assert_eq!(waits_since(&held, Lane::Emergency), None);
     harness.settle(5 * MINUTE).await;
     tokio::time::sleep(SECOND).await;
-    assert_eq!((apple(&harness).is_paused, apple(&harness).waits_since), (false, [None; 4]));
+    assert_eq!(
+        (apple(&harness).is_paused, apple(&harness).waits_since),
+        (false, ByLane::default())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,7 +76,7 @@ async fn a_later_try_waits_since_it_was_due() {
     });
     harness.submit(citizen(0).fiscal_code).await;
     tokio::time::sleep(SECOND).await;
-    assert_eq!(apple(&harness).waits_since, [None; 4], "it waits in the store");
+    assert_eq!(apple(&harness).waits_since, ByLane::default(), "it waits in the store");
     harness.provider.cut();
     tokio::time::sleep(2 * MINUTE).await;
     let since = waits_since(&apple(&harness), Lane::Normal).expect("no connection takes it");
