@@ -28,3 +28,4 @@ pub mod reference;
 pub mod simulator;
 pub mod stage;
 mod usage;
+pub mod weather;

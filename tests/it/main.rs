@@ -9,11 +9,17 @@
 )]
 
 mod alert_api;
+mod alert_citizen;
+mod alert_cli;
+mod alert_kit;
+mod alert_reach;
+mod alert_stop;
 mod citizen_contract;
 mod citizen_data;
 mod cli;
 mod config;
 mod crash;
+mod dashboard;
 mod demo;
 mod engine;
 mod faults;

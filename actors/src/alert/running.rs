@@ -226,6 +226,7 @@ impl RunningAlert {
             timezone: citizen.timezone.clone(),
             message: Arc::new(self.alert.message_to(citizen)?),
             service: Arc::clone(service),
+            shared: true,
         })
     }
 }

@@ -10,7 +10,9 @@ use super::preference::{PreferencesMode, PushContent, ServicePreference};
 use super::time::Millis;
 
 /// Languages a citizen can prefer (IO `PreferredLanguage`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash,
+)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub enum Language {
     #[default]
