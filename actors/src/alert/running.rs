@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-use crate::domain::alert::{Alert, AlertRecord, AlertStatus, AlertText};
+use crate::domain::alert::{Alert, AlertRecord, AlertStatus, AlertText, Members};
 use crate::domain::citizen::{Citizen, Language};
 use crate::domain::delivery::Endpoint;
 use crate::domain::email::Email;
@@ -30,6 +30,8 @@ pub struct RunningAlert {
     pub alert: Alert,
     /// The ordinal its walks end at, for each partition.
     pub ends: Vec<u32>,
+    /// Whom it is for.
+    pub members: Members,
     status: AtomicU8,
     /// When it was stopped, in milliseconds.
     stopped_at: AtomicU64,
@@ -78,6 +80,7 @@ impl RunningAlert {
             anonymous: anonymous.into_iter().collect(),
             changing: tokio::sync::Mutex::new(()),
             settled: watch::Sender::new(false),
+            members: Members::from(&alert.audience),
             alert,
             ends,
         }

@@ -11,7 +11,7 @@ use super::{
     Answers, Item, LOAD, Landing, Load, MAX_STRAGGLERS, give_up, has_room, is_over, judge,
     next_due, pass, publish,
 };
-use crate::domain::alert::{Alert, AlertText, Audience, Cursor};
+use crate::domain::alert::{Alert, AlertText, Audience, Cursor, Members};
 use crate::domain::answer::Answer;
 use crate::domain::area::Area;
 use crate::domain::citizen::{Citizen, Language};
@@ -95,7 +95,9 @@ fn the_audience_and_the_citizens_choice_decide_who_gets_it_into_the_inbox() {
         (area("03"), off(milan()), Some(&open), Mark::Suppressed),
     ] {
         let alert = alert(audience);
-        assert_eq!(judge(&alert, &citizen, service, NOW), expected, "{:?}", alert.audience);
+        let members = Members::from(&alert.audience);
+        let judged = judge(&alert, &members, &citizen, service, NOW);
+        assert_eq!(judged, expected, "{:?}", alert.audience);
     }
 }
 
