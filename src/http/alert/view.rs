@@ -14,9 +14,9 @@ use araldo_actors::port::alert_store::{AlertProgress, WalkTotals};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::new_alert::{AudienceIn, AudienceOut};
 use crate::http::app::App;
 use crate::http::problem::Problem;
+use crate::http::sender::new_alert::{AudienceIn, AudienceOut};
 use crate::http::validate::iso;
 
 /// An alert.
