@@ -9,6 +9,8 @@
 )]
 
 mod alert_api;
+mod alert_crash;
+mod alert_kit;
 mod citizen_contract;
 mod citizen_data;
 mod cli;

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::any_object::AnyObject;
 use super::exchange::{Delivery, Link, Rules, Verdict};
+use super::mix::hash_bytes;
 use super::provider_token::{ProviderTokens, TokenFault};
 use super::refusal::Refusal;
 
@@ -99,8 +100,7 @@ impl ApnsRules {
         let collapse = collapse_id(headers)?;
         check_device_token(token)?;
         let message = check_payload(body, collapse)?;
-        let token = token.to_owned();
-        Ok(Delivery { id, message, token })
+        Ok(Delivery { id, message, device: hash_bytes(token.as_bytes()) })
     }
 
     fn check_provider_token(&self, link: &Link, headers: &HeaderMap) -> Result<(), &'static str> {

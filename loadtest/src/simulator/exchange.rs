@@ -43,8 +43,8 @@ pub(crate) struct Delivery {
     pub(crate) id: u128,
     /// The message's ULID, 0 when absent.
     pub(crate) message: u128,
-    /// Device token.
-    pub(crate) token: String,
+    /// Hash of the device token.
+    pub(crate) device: u64,
 }
 
 /// A provider's rules: pure but for its provider tokens.
@@ -148,7 +148,7 @@ async fn deliver(
     delivery: Delivery,
     id: IdHeader,
 ) -> Result<Answer, Reset> {
-    if plan.behaviour.is_unregistered(&delivery.token) {
+    if plan.behaviour.is_dead(delivery.device) {
         let timestamp = plan.behaviour.unregistered_timestamp_ms.unwrap_or_else(unix_ms);
         return Ok(refuse(shared, shared.rules.unregistered(timestamp), id));
     }
@@ -160,10 +160,10 @@ async fn deliver(
     let count = &shared.books.count;
     match decision {
         Decision::Accept => {
-            shared.books.accept(delivery.id, delivery.message, unix_us());
+            shared.books.accept(delivery.id, delivery.message, delivery.device, unix_us());
         }
         Decision::LoseAnswer => {
-            shared.books.accept(delivery.id, delivery.message, unix_us());
+            shared.books.accept(delivery.id, delivery.message, delivery.device, unix_us());
             bump(&count.lost_answers);
             return std::future::pending().await;
         }
