@@ -178,8 +178,8 @@ async fn ten_kills_during_an_alert_reach_everybody_once_and_nobody_else() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_graceful_restart_during_an_alert_repeats_nothing() {
     let mut drill = Drill::start(12_000).await;
-    for number in 0..3 {
-        drill.has_come(300 * number + 50).await;
+    for turn in 0..3 {
+        drill.has_come(300 * turn + 50).await;
         assert_eq!(drill.setting.stage.stop_server().await.unwrap(), Some(0), "the exit code");
         let before = taken(&drill.setting).await;
         assert!(before < drill.reached.deliveries(), "stopped too late");

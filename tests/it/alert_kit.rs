@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use araldo_loadtest::population::{Citizen, Mix, Municipality, Population, places};
-use araldo_loadtest::simulator::{Kind, Record};
-use araldo_loadtest::stage::Stage;
+use araldo_loadtest::simulator::{Behaviour, Kind};
+use araldo_loadtest::stage::{SimProcess, Stage, StageOptions};
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::HeaderValue;
 use serde_json::{Value, json};
 
-use crate::stage_kit::{Reply, Setting, exchange, until};
+use crate::stage_kit::{Person, Reply, Setting, exchange, until};
 
 pub use judge::{Reached, judge, records};
 
@@ -36,7 +36,9 @@ pub struct Residents {
 
 impl Residents {
     /// Who takes everything: everybody has a device, Apple's and Google's in
-    /// turn, and every tenth an address, too; everybody lives at `home`.
+    /// turn, and every tenth (of Google's) an address, too. They live at
+    /// [`home`], but for every twentieth (of Google's), who lives
+    /// [`elsewhere`].
     pub fn plain(seed: u64, count: u64) -> Self {
         Self { population: Population::new(seed, count, Mix::DeviceAndMail), change: plain }
     }
@@ -97,10 +99,20 @@ fn plain(index: u64, citizen: &mut Citizen) {
     citizen.devices.truncate(1);
     let device = &mut citizen.devices[0];
     (device.platform, device.token) = token(index);
-    if index % 10 != 7 {
+    if !has_address(index) {
         (citizen.email, citizen.email_validated) = (None, false);
     }
-    citizen.municipality = home();
+    citizen.municipality = if lives_elsewhere(index) { elsewhere() } else { home() };
+}
+
+/// Whether this one of the plain residents does.
+pub const fn lives_elsewhere(index: u64) -> bool {
+    index % 20 == 3
+}
+
+/// Whether this one of the plain residents has an address.
+pub const fn has_address(index: u64) -> bool {
+    index % 10 == 7
 }
 
 /// A token nobody else has: Apple's for even numbers, Google's for odd ones.
@@ -133,6 +145,73 @@ fn place(code: &str) -> usize {
 
 pub fn municipality(citizen: &Citizen) -> &'static Municipality {
     &places().all()[citizen.municipality]
+}
+
+/// A stage with residents and who may alert them.
+pub struct Town {
+    pub setting: Setting,
+    pub herald: Herald,
+    pub residents: Residents,
+}
+
+impl Town {
+    /// Registers all residents. Retries come soon, and a request to be erased
+    /// is executed at once.
+    pub async fn start(residents: Residents, partitions: u16, behaviour: &Behaviour) -> Self {
+        Self::with(residents, partitions, |options| options.behaviour = behaviour.clone()).await
+    }
+
+    /// The same, on a stage of another kind.
+    pub async fn with(
+        residents: Residents,
+        partitions: u16,
+        change: impl FnOnce(&mut StageOptions),
+    ) -> Self {
+        let setting = Setting::start(|options| {
+            options.retry_base_ms = Some(100);
+            options.extra_config = format!(
+                "[retention]\ndeletion_grace_hours = 0\n[engine]\npartitions = {partitions}\n"
+            );
+            change(options);
+        })
+        .await;
+        let herald = Herald::of(&setting.stage).await;
+        let count = residents.size();
+        assert_eq!(residents.register(&setting.stage, 0..count).await, count);
+        Self { setting, herald, residents }
+    }
+
+    /// The simulator behind a route.
+    pub fn provider(&self, route: &str) -> &SimProcess {
+        let kind = ROUTES.iter().find(|(name, _)| *name == route).unwrap().1;
+        self.setting.stage.simulator(kind).unwrap()
+    }
+
+    /// Tells the provider of a route something else; with its connections
+    /// gone if it refuses new ones.
+    pub async fn tell(&self, route: &str, behaviour: &Behaviour) {
+        let provider = self.provider(route);
+        provider.set_behaviour(behaviour).await.unwrap();
+        if behaviour.refuse_connections {
+            provider.order("/disconnect").await.unwrap();
+        }
+    }
+
+    /// Whom an alert to who lives at home must reach, when all are as they
+    /// were registered.
+    pub fn reached(&self) -> Reached {
+        let mut reached = Reached::default();
+        for index in 0..self.residents.size() {
+            let citizen = self.residents.citizen(index);
+            reached.add(&citizen, citizen.municipality == home());
+        }
+        reached
+    }
+
+    /// A resident with a token for the citizen API.
+    pub fn person(&self, index: u64) -> Person {
+        Person::of(&self.setting.stage, &self.residents.citizen(index).fiscal_code)
+    }
 }
 
 /// An alert within the limits of the API.
@@ -204,11 +283,6 @@ impl Herald {
         self.alert(id).await["status"].as_str().unwrap().to_owned()
     }
 
-    /// One walk of an alert.
-    pub async fn walk(&self, id: &str, name: &str) -> Value {
-        walk(&self.alert(id).await, name).clone()
-    }
-
     /// Pauses, resumes or cancels.
     pub async fn order(&self, id: &str, order: &str) -> Reply {
         self.ask(Method::POST, &format!("/api/v1/alerts/{id}/{order}"), Bytes::new()).await
@@ -272,9 +346,19 @@ pub fn mark(token_or_address: &str) -> u64 {
     araldo_loadtest::simulator::mix::hash_bytes(token_or_address.as_bytes())
 }
 
-/// The record of the push to the citizen's one device; none when there is
-/// none.
-pub fn push_to<'a>(records: &'a [Record], citizen: &Citizen) -> Option<&'a Record> {
-    let device = mark(&citizen.devices[0].token);
-    records.iter().find(|record| record.device == device)
+/// Sets a citizen's switches for [`SERVICE`].
+pub async fn switch(person: &Person, inbox: bool, email: bool, push: bool) {
+    let path = format!("/api/identity/v1/services/{SERVICE}/preferences");
+    let version = person.get(&path).await["settings_version"].clone();
+    let switches = json!({"is_inbox_enabled": inbox, "is_email_enabled": email,
+        "is_webhook_enabled": push, "settings_version": version});
+    person.post(&path, switches).await;
+}
+
+/// Has a citizen erased; all is done when this returns.
+pub async fn erase(person: &Person) {
+    let path = "/api/identity/v1/user-data-processing";
+    let done = person.post(path, json!({"choice": "DELETE"})).await;
+    assert_eq!(done["status"], "CLOSED", "{done}");
+    assert_eq!(person.get("/api/identity/v1/profile").await["has_profile"], false);
 }

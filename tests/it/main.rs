@@ -9,8 +9,13 @@
 )]
 
 mod alert_api;
+mod alert_change;
+mod alert_control;
 mod alert_crash;
+mod alert_expiry;
 mod alert_kit;
+mod alert_lane;
+mod alert_outage;
 mod citizen_contract;
 mod citizen_data;
 mod cli;
