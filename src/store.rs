@@ -31,8 +31,8 @@
 //!   from 1, so that 0 can mean "before all".
 //! - The index of requests to be deleted holds those that are pending.
 //! - Erasing leaves messages whose turn is not taken. It is refused, with
-//!   nothing removed, while the journal still holds a message it would remove:
-//!   the journal stays whole, and the caller tries again with a checkpoint
+//!   nothing removed, while a journal still holds a message it would remove:
+//!   the journals stay whole, and the caller tries again with checkpoints
 //!   beyond. Where nothing is held of a citizen nothing is recorded either, so
 //!   that an erasure can be repeated. A message that is erased stays in the
 //!   books. What remains are the idempotency claims (hashes, and the id of a
@@ -42,6 +42,7 @@ use araldo_actors::domain::alert::{Alert, Cursor, Walk};
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint, MessageState};
 use araldo_actors::domain::id::MessageId;
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::ledger::{LONGEST_RUN, Mark, Run};
 use araldo_actors::domain::message::{Content, FeatureLevel, Message, MessageStatus};
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
@@ -126,7 +127,7 @@ fn keep_choices(stored: &Citizen, given: &mut Citizen) {
 /// Why an erasure has to wait.
 fn still_in_journal() -> StoreError {
     StoreError::Unavailable(
-        "a message of the citizen is still in the journal, beyond the checkpoint".to_owned(),
+        "a message of the citizen is still in a journal, beyond its checkpoint".to_owned(),
     )
 }
 
@@ -207,6 +208,7 @@ pub fn published_state(sequence: u64, at: Millis) -> MessageState {
             retries: 0,
             status: DeliveryStatus::Ended { outcome: Outcome::Delivered, at },
         }],
+        lane: Lane::Normal,
         published: sequence,
         updated_at: at,
     }

@@ -16,6 +16,7 @@ use crate::domain::delivery::MessageState;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::{AddressId, MessageId, PartitionId};
 use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
+use crate::domain::lane::Lane;
 use crate::domain::message::{Content, FeatureLevel, Message};
 use crate::domain::service::{ApiKey, Organization, Service};
 use crate::domain::time::Millis;
@@ -125,7 +126,8 @@ impl Engine {
     /// [`SubmitError`]; after `Store(Unconfirmed)` the message's fate is
     /// unknown and a repetition under the same key settles it.
     pub async fn submit(&self, submission: Submission) -> Result<MessageId, SubmitError> {
-        let permit = self.admit()?;
+        let lane = submission.service.lane;
+        let permit = self.admit(lane)?;
         let now = self.0.clock.now();
         let message = Message {
             id: MessageId::new(now, self.0.rng.bits()),
@@ -133,7 +135,7 @@ impl Engine {
             service: submission.service.id.clone(),
             accepted_at: now,
             time_to_live: submission.time_to_live,
-            lane: submission.service.lane,
+            lane,
             feature_level: submission.feature_level,
             content: submission.content,
         };
@@ -141,7 +143,7 @@ impl Engine {
         drop(permit);
         match acceptance {
             Acceptance::Accepted { id, sequence } => {
-                self.partition_of(&submission.recipient).appended(sequence);
+                self.partition_of(&submission.recipient).appended(lane, sequence);
                 Ok(id)
             }
             Acceptance::Replayed { id } => Ok(id),
@@ -149,10 +151,10 @@ impl Engine {
         }
     }
 
-    fn admit(&self) -> Result<Permit, SubmitError> {
+    fn admit(&self, lane: Lane) -> Result<Permit, SubmitError> {
         self.0
             .admission
-            .admit(self.0.board.pending_messages())
+            .admit(lane, &self.0.board.waiting())
             .map_err(|retry_after| SubmitError::Overloaded { retry_after })
     }
 

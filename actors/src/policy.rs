@@ -12,6 +12,7 @@ pub mod notice;
 pub mod refusals;
 pub mod restart;
 pub mod routing;
+pub mod shares;
 pub mod turn;
 pub mod turnstile;
 pub mod walk;

@@ -13,9 +13,10 @@ use araldo_loadtest::simulator::{Behaviour, Record};
 use araldo_loadtest::stage::Stage;
 use hyper::Method;
 
-use crate::alert_kit::{
+use crate::alert_kit::walk;
+use crate::alert_town::{
     Reached, Residents, Town, at_home, elsewhere, erase, has_address, home, judge, lives_elsewhere,
-    mark, number, records, renew, requests, settled, switch, taken, walk,
+    mark, number, records, renew, requests, settled, switch, taken,
 };
 use crate::stage_kit::{Person, until};
 use crate::store_erase::{holds, rows};
@@ -152,9 +153,9 @@ async fn what_changes_while_a_provider_is_away_is_obeyed_when_it_is_back() {
     for route in ["google", "relay"] {
         town.tell(route, &away()).await;
     }
-    let id = town.herald.send(&at_home()).await;
+    let id = town.herald.send(at_home()).await;
     until("the others have ended", LIMIT, || async {
-        let view = town.herald.alert(&id).await;
+        let view = town.herald.view(&id).await;
         let visited = |name: &str| number(walk(&view, name), "visited");
         (visited("inbox"), visited("apple")) == (RESIDENTS, RESIDENTS)
     })
@@ -167,7 +168,7 @@ async fn what_changes_while_a_provider_is_away_is_obeyed_when_it_is_back() {
         assert!(records(&town.setting, route, &id).await.is_empty(), "{route} was away");
         town.tell(route, &Behaviour::default()).await;
     }
-    let view = town.herald.ended(&id, "completed", LIMIT).await;
+    let view = town.herald.ends_within(&id, "completed", LIMIT).await;
     town.setting.rest(LIMIT).await;
     town.setting.assert_conserved().await;
     assert_obeyed(&town, &id, &view).await;
@@ -224,12 +225,12 @@ async fn who_moves_or_goes_before_the_walk_comes_by_is_judged_as_they_are_then()
     const RESIDENTS: u64 = 3_000;
     let all = Residents::plain(4, RESIDENTS + 10);
     let town = Town::start(Residents::plain(4, RESIDENTS), 1, &slow(300)).await;
-    let id = town.herald.send(&at_home()).await;
+    let id = town.herald.send(at_home()).await;
     until("it goes on", LIMIT, || async { taken(&town.setting).await > 0 }).await;
-    town.herald.order(&id, "pause").await.expect(200);
+    town.herald.change(&id, "pause").await.expect(200);
     // What was on its way when it was paused.
     settled(&town.setting).await;
-    let visited = number(&town.herald.alert(&id).await["progress"], "citizens");
+    let visited = number(&town.herald.view(&id).await["progress"], "citizens");
     let ahead = RESIDENTS - 100;
     assert!((1..ahead).contains(&visited), "{visited} visited");
 
@@ -254,8 +255,8 @@ async fn who_moves_or_goes_before_the_walk_comes_by_is_judged_as_they_are_then()
     for route in ["apple", "google", "relay"] {
         town.tell(route, &Behaviour::default()).await;
     }
-    town.herald.order(&id, "resume").await.expect(200);
-    town.herald.ended(&id, "completed", LIMIT).await;
+    town.herald.change(&id, "resume").await.expect(200);
+    town.herald.ends_within(&id, "completed", LIMIT).await;
 
     let mut reached = Reached::default();
     for index in 0..RESIDENTS {
@@ -309,7 +310,7 @@ async fn once_a_change_is_answered_no_attempt_starts_against_it() {
     for route in ["apple", "google"] {
         town.tell(route, &slow(LOAD_MS)).await;
     }
-    let id = town.herald.send(&at_home()).await;
+    let id = town.herald.send(at_home()).await;
     let mut switched = BTreeSet::new();
     let mut in_time = BTreeSet::new();
     let mut rounds = 0;
@@ -338,7 +339,7 @@ async fn once_a_change_is_answered_no_attempt_starts_against_it() {
     for route in ["apple", "google"] {
         town.tell(route, &Behaviour::default()).await;
     }
-    let view = town.herald.ended(&id, "completed", LIMIT).await;
+    let view = town.herald.ends_within(&id, "completed", LIMIT).await;
     town.setting.rest(LIMIT).await;
     town.setting.assert_conserved().await;
 

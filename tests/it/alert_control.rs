@@ -9,8 +9,9 @@ use araldo_loadtest::simulator::mix::mix2;
 use hyper::StatusCode;
 use serde_json::Value;
 
-use crate::alert_kit::{
-    ROUTES, Residents, Town, at_home, judge, number, requests, settled, taken, to_everyone, walk,
+use crate::alert_kit::walk;
+use crate::alert_town::{
+    ROUTES, Residents, Town, at_home, everyone, judge, number, requests, settled, taken,
 };
 use crate::stage_kit::{Person, until};
 
@@ -46,7 +47,7 @@ impl Flood {
             options.sessions = 1;
         })
         .await;
-        let id = town.herald.send(&at_home()).await;
+        let id = town.herald.send(at_home()).await;
         until("it goes on", LIMIT, || async { taken(&town.setting).await > 100 }).await;
         town.setting.behave(&lasting(LONG_MS)).await;
         until("more waits than the windows take", LIMIT, || async {
@@ -62,7 +63,7 @@ impl Flood {
     /// Gives an order and has it answered before anything in the air is.
     async fn order(&self, order: &str) -> Value {
         assert_eq!(requests(&self.town.setting).await, self.base, "too late to ask");
-        let view = self.town.herald.order(&self.id, order).await.expect(200).json();
+        let view = self.town.herald.change(&self.id, order).await.expect(200).json();
         assert_eq!(requests(&self.town.setting).await, self.base, "started before the answer");
         view
     }
@@ -71,11 +72,11 @@ impl Flood {
     /// others then.
     async fn landed(&self) -> Value {
         until("all that was taken is in the books", LIMIT, || async {
-            let view = self.town.herald.alert(&self.id).await;
+            let view = self.town.herald.view(&self.id).await;
             sum(&view, "delivered") == taken(&self.town.setting).await
         })
         .await;
-        self.town.herald.alert(&self.id).await
+        self.town.herald.view(&self.id).await
     }
 
     /// The server is there again, and could send if it wanted to.
@@ -111,7 +112,7 @@ async fn a_pause_holds_over_every_restart_and_a_resume_goes_on_exactly() {
         }
         stage.restart_server().await.unwrap();
         flood.is_up().await;
-        let view = flood.town.herald.alert(&flood.id).await;
+        let view = flood.town.herald.view(&flood.id).await;
         assert_eq!((&view["status"], &view["updated_at"]), (&"paused".into(), &paused_at));
         flood.stands_still().await;
         let status = flood.town.setting.stage.status().await.unwrap();
@@ -119,10 +120,10 @@ async fn a_pause_holds_over_every_restart_and_a_resume_goes_on_exactly() {
         flood.town.setting.assert_conserved().await;
     }
     let Flood { town, id, .. } = flood;
-    assert_eq!(town.herald.order(&id, "pause").await.status, StatusCode::CONFLICT);
+    assert_eq!(town.herald.change(&id, "pause").await.status, StatusCode::CONFLICT);
     town.setting.behave(&Behaviour::default()).await;
-    assert_eq!(town.herald.order(&id, "resume").await.expect(200).json()["status"], "running");
-    town.herald.ended(&id, "completed", LIMIT).await;
+    assert_eq!(town.herald.change(&id, "resume").await.expect(200).json()["status"], "running");
+    town.herald.ends_within(&id, "completed", LIMIT).await;
     assert_eq!(judge(&town.setting, &town.herald, &id, &town.reached()).await, 0, "repeated");
     town.setting.stage.shutdown().await.unwrap();
 }
@@ -148,13 +149,13 @@ async fn a_cancel_lets_nothing_start_and_accounts_for_the_rest() {
     let first = Person::of(&flood.town.setting.stage, &flood.town.residents.citizen(0).fiscal_code);
     assert_eq!(first.inbox(false).await, [flood.id.clone()]);
     for order in ["pause", "resume", "cancel"] {
-        let refused = flood.town.herald.order(&flood.id, order).await.expect(409).json();
+        let refused = flood.town.herald.change(&flood.id, order).await.expect(409).json();
         assert!(refused["detail"].as_str().unwrap().contains("cancelled"), "{refused}");
     }
     flood.town.setting.stage.kill_server().await.unwrap();
     flood.town.setting.stage.restart_server().await.unwrap();
     flood.is_up().await;
-    assert_eq!(flood.town.herald.alert(&flood.id).await, view, "as it was");
+    assert_eq!(flood.town.herald.view(&flood.id).await, view, "as it was");
     flood.stands_still().await;
     flood.town.setting.assert_conserved().await;
     flood.town.setting.stage.shutdown().await.unwrap();
@@ -168,7 +169,7 @@ async fn what_waits_of_a_paused_alert_is_cancelled_after_a_crash() {
     flood.town.setting.stage.kill_server().await.unwrap();
     flood.town.setting.stage.restart_server().await.unwrap();
     flood.is_up().await;
-    let view = flood.town.herald.order(&flood.id, "cancel").await.expect(200).json();
+    let view = flood.town.herald.change(&flood.id, "cancel").await.expect(200).json();
     let ends = (sum(&view, "cancelled"), sum(&view, "pending"));
     assert_eq!(ends, (waits, 0), "in the answer already: {view}");
     flood.stands_still().await;
@@ -188,10 +189,10 @@ async fn a_kill_in_the_middle_of_a_cancel_leaves_it_to_be_asked_again_or_done() 
     let mut ids = Vec::new();
     for round in 0..ROUNDS {
         let before = taken(&town.setting).await;
-        let id = town.herald.send(&to_everyone()).await;
+        let id = town.herald.send(everyone()).await;
         until("it goes on", LIMIT, || async { taken(&town.setting).await > before + 20 }).await;
         let (herald, asked) = (town.herald.clone(), id.clone());
-        let cancel = tokio::spawn(async move { herald.order(&asked, "cancel").await.status });
+        let cancel = tokio::spawn(async move { herald.change(&asked, "cancel").await.status });
         tokio::time::sleep(Duration::from_millis(mix2(14, round) % 12)).await;
         town.setting.stage.kill_server().await.unwrap();
         // None: it was cut off.
@@ -201,7 +202,7 @@ async fn a_kill_in_the_middle_of_a_cancel_leaves_it_to_be_asked_again_or_done() 
             "cancelled" => done += 1,
             "running" => {
                 assert_eq!(answered, None, "answered, and forgotten");
-                town.herald.order(&id, "cancel").await.expect(200);
+                town.herald.change(&id, "cancel").await.expect(200);
             }
             other => panic!("{other}"),
         }
@@ -216,7 +217,7 @@ async fn a_kill_in_the_middle_of_a_cancel_leaves_it_to_be_asked_again_or_done() 
     assert_eq!(settled(&town.setting).await, base, "an attempt started");
     let mut booked = 0;
     for id in &ids {
-        let view = town.herald.alert(id).await;
+        let view = town.herald.view(id).await;
         assert_eq!((view["status"].as_str(), sum(&view, "pending")), (Some("cancelled"), 0));
         booked += sum(&view, "delivered");
     }

@@ -11,9 +11,8 @@ use araldo_loadtest::simulator::mix::mix2;
 use araldo_loadtest::stage::StageOptions;
 use serde_json::json;
 
-use crate::alert_kit::{
-    Herald, Reached, Residents, alert, judge, municipality, number, settled, taken,
-};
+use crate::alert_kit::Herald;
+use crate::alert_town::{Reached, Residents, SERVICE, judge, municipality, number, settled, taken};
 use crate::stage_kit::{Person, Setting, until};
 
 /// Slices of the citizens: few, so that what a crash may repeat is little
@@ -78,12 +77,12 @@ struct Drill {
 impl Drill {
     async fn start(count: u64) -> Self {
         let setting = Setting::start(options).await;
-        let herald = Herald::of(&setting.stage).await;
+        let herald = Herald::of(&setting.stage, SERVICE).await;
         let residents = residents(count);
         let mut reached = Reached::default();
         let add = |citizen: &Citizen| reached.add(citizen, belongs(citizen));
         assert_eq!(residents.register_and(&setting.stage, 0..count, add).await, count);
-        let id = herald.send(&alert(json!({"areas": areas()}))).await;
+        let id = herald.send(json!({"areas": areas()})).await;
         Self { setting, herald, residents, reached, id }
     }
 
@@ -110,7 +109,7 @@ impl Drill {
 
     /// Waits for the end and judges; returns what was repeated.
     async fn end(&self) -> u64 {
-        self.herald.ended(&self.id, "completed", LIMIT).await;
+        self.herald.ends_within(&self.id, "completed", LIMIT).await;
         let repeated = judge(&self.setting, &self.herald, &self.id, &self.reached).await;
         for index in (0..self.residents.size()).step_by(SAMPLE as usize) {
             self.look_at(index).await;
@@ -184,7 +183,7 @@ async fn a_graceful_restart_during_an_alert_repeats_nothing() {
         let before = taken(&drill.setting).await;
         assert!(before < drill.reached.deliveries(), "stopped too late");
         drill.restart().await;
-        let view = drill.herald.alert(&drill.id).await;
+        let view = drill.herald.view(&drill.id).await;
         assert_eq!(view["status"], "running", "{view}");
         // Everything the providers took is in the books already.
         let walks = view["progress"]["walks"].as_array().unwrap();

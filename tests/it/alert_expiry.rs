@@ -7,9 +7,8 @@ use std::time::Duration;
 use araldo_loadtest::simulator::Behaviour;
 use serde_json::{Value, json};
 
-use crate::alert_kit::{
-    Herald, ROUTES, Residents, Town, at_home, number, records, settled, to_everyone, walk,
-};
+use crate::alert_kit::{Herald, alert, walk};
+use crate::alert_town::{ROUTES, Residents, Town, at_home, everyone, number, records, settled};
 use crate::stage_kit::until;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -17,10 +16,12 @@ const LIMIT: Duration = Duration::from_secs(30);
 const SHORTEST: jiff::SignedDuration = jiff::SignedDuration::from_secs(62);
 
 /// Sends an alert that lasts as short as it can; returns its id and its end.
-async fn send(herald: &Herald, mut alert: Value) -> (String, jiff::Timestamp) {
+async fn send(herald: &Herald, audience: Value) -> (String, jiff::Timestamp) {
     let end = jiff::Timestamp::now() + SHORTEST;
-    alert["expires_at"] = json!(end.to_string());
-    (herald.send(&alert).await, end)
+    let mut short = alert(audience);
+    short["expires_at"] = json!(end.to_string());
+    let sent = herald.post(&short, None).await.expect(201).json();
+    (sent["id"].as_str().unwrap().to_owned(), end)
 }
 
 async fn sleep_until(end: jiff::Timestamp) {
@@ -35,13 +36,13 @@ async fn an_alert_ends_with_its_time_wherever_it_stands() {
     let away = Behaviour { refuse_connections: true, ..Behaviour::default() };
     town.tell("google", &away).await;
     let (standing, end) = send(&town.herald, at_home()).await;
-    let (paused, _) = send(&town.herald, to_everyone()).await;
-    town.herald.order(&paused, "pause").await.expect(200);
+    let (paused, _) = send(&town.herald, everyone()).await;
+    town.herald.change(&paused, "pause").await.expect(200);
     // It ends while the server is down.
     let (missed, last) = send(&town.herald, at_home()).await;
-    town.herald.order(&missed, "pause").await.expect(200);
+    town.herald.change(&missed, "pause").await.expect(200);
     until("the others are over", LIMIT, || async {
-        let view = town.herald.alert(&standing).await;
+        let view = town.herald.view(&standing).await;
         let over = |name: &str| walk(&view, name)["visited"] == 1_000;
         over("inbox") && over("apple") && over("relay")
     })
@@ -52,14 +53,14 @@ async fn an_alert_ends_with_its_time_wherever_it_stands() {
         assert_eq!(town.herald.status(id).await, status, "{id}");
     }
     sleep_until(end).await;
-    town.herald.ended(&standing, "expired", LIMIT).await;
-    town.herald.ended(&paused, "expired", LIMIT).await;
+    town.herald.ends_within(&standing, "expired", LIMIT).await;
+    town.herald.ends_within(&paused, "expired", LIMIT).await;
     town.setting.stage.kill_server().await.unwrap();
     // Google is back: too late.
     town.tell("google", &Behaviour::default()).await;
     sleep_until(last).await;
     town.setting.stage.restart_server().await.unwrap();
-    town.herald.ended(&missed, "expired", LIMIT).await;
+    town.herald.ends_within(&missed, "expired", LIMIT).await;
     assert_ended(&town, [&standing, &paused, &missed]).await;
     assert_eq!(settled(&town.setting).await, base, "an attempt started");
     town.setting.stage.shutdown().await.unwrap();
@@ -70,7 +71,7 @@ async fn assert_ended(town: &Town, ids: [&String; 3]) {
     let status = town.setting.rest(LIMIT).await;
     let mut expired = 0;
     for id in ids {
-        let view = town.herald.alert(id).await;
+        let view = town.herald.view(id).await;
         for (route, _) in ROUTES {
             let walk = walk(&view, route);
             let taken = records(&town.setting, route, id).await.len() as u64;

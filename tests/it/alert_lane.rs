@@ -9,10 +9,9 @@ use araldo_loadtest::simulator::clock::unix_us;
 use araldo_loadtest::simulator::{Behaviour, Record};
 use serde_json::json;
 
-use crate::alert_kit::{Herald, Residents, Town, alert, at_home, mark, number, taken, walk};
-use crate::stage_kit::{content, exchange, until};
-use bytes::Bytes;
-use hyper::Method;
+use crate::alert_kit::{alert, walk};
+use crate::alert_town::{ROUTES, Residents, Town, at_home, mark, number, records, taken};
+use crate::stage_kit::{Sender, until};
 
 const LIMIT: Duration = Duration::from_secs(90);
 const RESIDENTS: u64 = 12_000;
@@ -28,15 +27,21 @@ fn slow() -> Behaviour {
     Behaviour { latency_ms: 1_000, ..Behaviour::default() }
 }
 
+/// Who sends messages in this lane.
+async fn sender(town: &Town, service: &str, lane: &str) -> Sender {
+    let stage = &town.setting.stage;
+    let sender = Sender::of(stage, service, "Protezione civile").await;
+    let path = format!("/api/operator/v1/services/{service}");
+    let document = json!({"name": "Protezione civile", "lane": lane,
+        "organization_fiscal_code": "97000000007"});
+    stage.operator().unwrap().put(&path, &document).await.unwrap();
+    sender
+}
+
 /// Sends a personal message; returns its id.
-async fn write(town: &Town, herald: &Herald, index: u64) -> u128 {
-    let to = town.residents.citizen(index).fiscal_code;
-    let body = json!({"fiscal_code": to, "content": content()});
-    let key = [("ocp-apim-subscription-key", herald.key.to_str().unwrap())];
-    let (base, path) = (town.setting.stage.base_url(), "/api/v1/messages");
-    let body = Bytes::from(body.to_string());
-    let sent = exchange(base, Method::POST, path, &key, body).await.expect(201).json();
-    let id = araldo_actors::domain::id::MessageId::parse(sent["id"].as_str().unwrap()).unwrap();
+async fn write(town: &Town, sender: &Sender, index: u64) -> u128 {
+    let id = sender.send(&town.person(index)).await;
+    let id = araldo_actors::domain::id::MessageId::parse(&id).unwrap();
     u128::from_be_bytes(id.to_bytes())
 }
 
@@ -45,11 +50,11 @@ async fn write(town: &Town, herald: &Herald, index: u64) -> u128 {
 struct Letters(Vec<(u128, u64, u64)>);
 
 impl Letters {
-    async fn write(&mut self, town: &Town, herald: &Herald) {
+    async fn write(&mut self, town: &Town, sender: &Sender) {
         for turn in 0..READERS {
             let index = turn * (RESIDENTS / READERS) + turn % 2;
             for _ in 0..EACH {
-                let id = write(town, herald, index).await;
+                let id = write(town, sender, index).await;
                 self.0.push((id, index, unix_us()));
             }
         }
@@ -79,9 +84,9 @@ impl Letters {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn messages_and_emergencies_pass_a_bulk_alert_in_their_order() {
     let town = Town::start(Residents::plain(41, RESIDENTS), 4, &slow()).await;
-    let emergencies = Herald::named(&town.setting.stage, "emergenze", "emergency").await;
-    let usual = Herald::named(&town.setting.stage, "anagrafe", "normal").await;
-    let bulk = town.herald.send(&at_home()).await;
+    let emergencies = sender(&town, "emergenze", "emergency").await;
+    let usual = sender(&town, "anagrafe", "normal").await;
+    let bulk = town.herald.send(at_home()).await;
     until("it goes on", LIMIT, || async { taken(&town.setting).await > 500 }).await;
 
     // Each lane's of its own, so that its order is known.
@@ -89,16 +94,17 @@ async fn messages_and_emergencies_pass_a_bulk_alert_in_their_order() {
     tokio::join!(urgent.write(&town, &emergencies), letters.write(&town, &usual));
     let mut overtaking = alert(json!({"areas": ["058091"]}));
     overtaking["lane"] = json!("emergency");
-    let overtaking = emergencies.send(&overtaking).await;
+    let overtaking = town.herald.post(&overtaking, None).await.expect(201).json();
+    let overtaking = overtaking["id"].as_str().unwrap();
     until("the emergency has reached all", LIMIT, || async {
-        emergencies.status(&overtaking).await == "completed"
+        town.herald.status(overtaking).await == "completed"
     })
     .await;
     let all = |arrived: &HashMap<u128, Record>| {
         urgent.0.iter().chain(&letters.0).all(|(id, ..)| arrived.contains_key(id))
     };
     until("all letters have come", LIMIT, || async { all(&Letters::arrived(&town).await) }).await;
-    let view = town.herald.alert(&bulk).await;
+    let view = town.herald.view(&bulk).await;
     assert_eq!(view["status"], "running", "{view}");
     let google = walk(&view, "google");
     assert!(number(google, "visited") * 4 < number(google, "end") * 3, "too late: {view}");
@@ -107,12 +113,12 @@ async fn messages_and_emergencies_pass_a_bulk_alert_in_their_order() {
     urgent.judge(&town, &arrived);
     letters.judge(&town, &arrived);
     town.setting.behave(&Behaviour::default()).await;
-    town.herald.ended(&bulk, "completed", LIMIT).await;
+    town.herald.ends_within(&bulk, "completed", LIMIT).await;
     town.setting.rest(LIMIT).await;
     town.setting.assert_conserved().await;
     let reached = town.reached();
-    for (route, _) in crate::alert_kit::ROUTES {
-        let records = crate::alert_kit::records(&town.setting, route, &bulk).await;
+    for (route, _) in ROUTES {
+        let records = records(&town.setting, route, &bulk).await;
         assert_eq!(records.len(), reached.marks[route].len(), "{route}");
         assert!(records.iter().all(|record| record.accepted == 1), "{route}");
     }

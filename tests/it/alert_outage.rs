@@ -8,7 +8,8 @@ use std::time::Duration;
 use araldo_loadtest::simulator::{Behaviour, SmtpBehaviour, SmtpFailure, SmtpStage};
 use serde_json::Value;
 
-use crate::alert_kit::{Reached, Residents, Town, at_home, judge, number, taken, walk};
+use crate::alert_kit::walk;
+use crate::alert_town::{Reached, Residents, Town, at_home, judge, number, taken};
 use crate::stage_kit::{refusal, until};
 use crate::store_erase::rows;
 
@@ -67,7 +68,7 @@ impl Outage {
     async fn start(route: &'static str, trouble: &Behaviour) -> Self {
         let town = Town::start(Residents::plain(21, RESIDENTS), PARTITIONS, &alive()).await;
         let reached = town.reached();
-        let id = town.herald.send(&at_home()).await;
+        let id = town.herald.send(at_home()).await;
         until("it goes on", LIMIT, || async { taken(&town.setting).await > 0 }).await;
         town.tell(route, trouble).await;
         let outage = Self { town, reached, id, route };
@@ -87,7 +88,7 @@ impl Outage {
     }
 
     async fn view(&self) -> Value {
-        self.town.herald.alert(&self.id).await
+        self.town.herald.view(&self.id).await
     }
 
     fn others_are_over(&self, view: &Value) -> bool {
@@ -130,7 +131,7 @@ impl Outage {
     /// The provider is back: everybody is reached. Returns what was repeated.
     async fn ends(&self) -> u64 {
         self.town.tell(self.route, &Behaviour::default()).await;
-        self.town.herald.ended(&self.id, "completed", 2 * LIMIT).await;
+        self.town.herald.ends_within(&self.id, "completed", 2 * LIMIT).await;
         judge(&self.town.setting, &self.town.herald, &self.id, &self.reached).await
     }
 }

@@ -119,7 +119,7 @@ fn arrive(activation: &Activation, sequence: u64, message: Arc<Message>, now: Mi
         Attempt { message, endpoint, route, retries: 0 }
     };
     Turn {
-        origin: Origin::Arrival { sequence },
+        origin: Origin::Arrival { lane: message.lane, sequence },
         effects: vec![plan.effect],
         attempts: plan.attempts.into_iter().map(attempt).collect(),
     }

@@ -1,11 +1,11 @@
 //! The partition: owns a slice of the citizens.
 //!
-//! Reads its intake journal as far as it has room, activates citizens, stores
+//! Reads its intake journals as far as it has room, activates citizens, stores
 //! what their turns decide in atomic steps under its epoch, then hands
 //! deliveries to routes against credits. Everything it holds in memory can
 //! be rebuilt from the store: after a crash of this actor the next
 //! generation opens the partition again, which fences this one, and starts
-//! from the checkpoint, the due entries and the cursors of the walks.
+//! from the checkpoints, the due entries and the cursors of the walks.
 //!
 //! Order of every step: decide, store, act. Nothing leaves for a provider
 //! before the plan it belongs to is durable.
@@ -15,6 +15,7 @@ mod departure;
 mod erasure;
 mod fall;
 mod flights;
+mod intake;
 mod state;
 mod walks;
 
@@ -33,7 +34,6 @@ use crate::message::partition::{PartitionHandle, PartitionMessage};
 use crate::message::route::RouteHandle;
 use crate::message::ticket::Home;
 use crate::metric::PartitionMetrics;
-use crate::policy::watermark::Watermark;
 use crate::port::store::{Opened, Store};
 
 pub(crate) use flights::RouteBook;
@@ -42,9 +42,9 @@ pub(crate) use state::State;
 /// Limits of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionLimits {
-    /// Arrivals taken from the journal whose turn is not yet stored.
+    /// Arrivals taken from the journals whose turn is not yet stored.
     pub max_active: usize,
-    /// Deliveries in flight per route.
+    /// Deliveries in flight per route, all lanes together.
     pub credits: usize,
     /// Panics of one message's turn before it is quarantined.
     pub max_panics: u32,
@@ -172,12 +172,7 @@ fn rebuild(
         epoch: opened.epoch,
         home,
         myself,
-        next_read: opened.checkpoint,
-        tail: opened.tail,
-        watermark: Watermark::new(opened.checkpoint),
-        checkpoint: opened.checkpoint,
-        unprocessed: opened.unprocessed,
-        arrivals_in_hand: 0,
+        intake: intake::Intake::new(&opened.journals, context.limits.max_active),
         active: HashMap::new(),
         // Citizens of an earlier generation may still speak: their
         // incarnations are not these.

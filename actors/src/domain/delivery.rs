@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::id::{DeliveryId, DeviceId, MessageId, PartitionId, RouteId};
+use super::lane::Lane;
 use super::message::MessageStatus;
 use super::outcome::DeliveryStatus;
 use super::time::Millis;
@@ -115,6 +116,9 @@ pub struct MessageState {
     pub status: MessageStatus,
     /// Its deliveries; their order is fixed once planned.
     pub deliveries: Vec<DeliveryRecord>,
+    /// The lane its deliveries wait in; [`Lane::Normal`] before it is
+    /// processed.
+    pub lane: Lane,
     /// Its place in the partition's order of publication; 0 before it is
     /// processed. Orders deliveries that are due at the same instant.
     pub published: u64,
@@ -129,6 +133,7 @@ impl MessageState {
         Self {
             status: MessageStatus::Accepted,
             deliveries: Vec::new(),
+            lane: Lane::Normal,
             published: 0,
             updated_at: at,
         }

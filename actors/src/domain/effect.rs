@@ -9,6 +9,7 @@ use super::alert::{Cursor, Walk};
 use super::delivery::{Channel, DeliveryRecord, Endpoint};
 use super::fiscal_code::FiscalCode;
 use super::id::{AddressId, DeviceId, MessageId};
+use super::lane::Lane;
 use super::ledger::{Mark, Run};
 use super::message::RejectionReason;
 use super::outcome::Outcome;
@@ -24,6 +25,8 @@ pub enum Effect {
         message: MessageId,
         /// Its recipient.
         citizen: FiscalCode,
+        /// The lane its deliveries wait in.
+        lane: Lane,
         /// Its deliveries, the inbox one included and already delivered.
         deliveries: Vec<DeliveryRecord>,
     },

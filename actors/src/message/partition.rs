@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::PartitionId;
+use crate::domain::lane::{ByLane, Lane};
 use crate::message::batch::Batch;
 use crate::message::citizen::Turn;
 use crate::message::ticket::Report;
@@ -15,7 +16,7 @@ use crate::supervise::Address;
 /// time, one report per credit, one turn per input given, one flush, one step
 /// of the walks, one landing per batch.
 pub enum PartitionMessage {
-    /// Messages were appended to the intake journal.
+    /// Messages were appended to the intake journals.
     Poked,
     /// A citizen took a turn.
     Turned {
@@ -82,24 +83,24 @@ pub fn home<'a>(partitions: &'a [PartitionHandle], citizen: &FiscalCode) -> &'a 
     &partitions[usize::from(PartitionId::of(citizen, count).0)]
 }
 
-/// How intake reaches a partition: the journal's tail and a poke that is not
+/// How intake reaches a partition: the journals' tails and a poke that is not
 /// repeated while one is on its way.
 #[derive(Default)]
 pub struct PartitionHandle {
     /// The partition's mailbox.
     pub address: Address<PartitionMessage>,
-    tail: AtomicU64,
+    tails: ByLane<AtomicU64>,
     poked: AtomicBool,
     ticked: AtomicBool,
     walking: AtomicBool,
 }
 
 impl PartitionHandle {
-    /// Journal entry `sequence` is durable.
-    pub fn appended(&self, sequence: u64) {
-        self.tail.fetch_max(sequence + 1, Ordering::AcqRel);
+    /// Entry `sequence` of the journal of `lane` is durable.
+    pub fn appended(&self, lane: Lane, sequence: u64) {
+        self.tails[lane].fetch_max(sequence + 1, Ordering::AcqRel);
         if !self.poked.swap(true, Ordering::AcqRel) && !self.address.cast(PartitionMessage::Poked) {
-            // No incarnation lives; the next one reads the tail in the store.
+            // No incarnation lives; the next one reads the tails in the store.
             self.poked.store(false, Ordering::Release);
         }
     }
@@ -132,16 +133,16 @@ impl PartitionHandle {
         self.walking.swap(false, Ordering::AcqRel);
     }
 
-    /// The journal's tail as far as this process knows it.
-    pub fn tail(&self) -> u64 {
-        self.tail.load(Ordering::Acquire)
+    /// The journals' tails as far as this process knows them.
+    pub fn tails(&self) -> ByLane<u64> {
+        self.tails.map(|tail| tail.load(Ordering::Acquire))
     }
 
     /// Takes the poke: from here on the next append pokes again. Returns the
-    /// journal's tail as far as this process knows it.
-    pub fn take_poke(&self) -> u64 {
-        // A swap, so that the tail is not read before the poke is taken.
+    /// journals' tails as far as this process knows them.
+    pub fn take_poke(&self) -> ByLane<u64> {
+        // A swap, so that no tail is read before the poke is taken.
         self.poked.swap(false, Ordering::AcqRel);
-        self.tail()
+        self.tails()
     }
 }

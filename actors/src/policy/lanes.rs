@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::domain::lane::Lane;
 
 /// Out of this many departures each waiting lane gets at least one.
-const ROUND: u32 = 10;
+pub(super) const ROUND: u32 = 10;
 
 /// A queue with four lanes. Bounded by the credits its feeders hold.
 #[derive(Debug)]
@@ -52,6 +52,12 @@ impl<T> LaneQueue<T> {
             *passed = if waits { *passed + 1 } else { 0 };
         }
         self.lanes[chosen.index()].pop_front()
+    }
+
+    /// The next item of a lane.
+    #[must_use]
+    pub fn first(&self, lane: Lane) -> Option<&T> {
+        self.lanes[lane.index()].front()
     }
 
     /// Removes and returns every item that `test` picks.

@@ -156,8 +156,12 @@ pub fn plan(
         }
         deliveries.push(DeliveryRecord { endpoint, route: Some(route), retries: 0, status });
     }
-    let effect =
-        Effect::Processed { message: message.id, citizen: citizen.fiscal_code, deliveries };
+    let effect = Effect::Processed {
+        message: message.id,
+        citizen: citizen.fiscal_code,
+        lane: message.lane,
+        deliveries,
+    };
     Plan { effect, attempts }
 }
 

@@ -134,6 +134,9 @@ pub struct BooksReport {
     pub requests: u64,
     /// Send requests accepted, repeats included.
     pub accepted: u64,
+    /// Bytes of the bodies of all complete requests. SMTP: not counted.
+    #[serde(default)]
+    pub body_bytes: u64,
     /// Different delivery ids accepted. SMTP: different Message-IDs.
     pub unique_deliveries: u64,
     /// Accepts beyond the first of the same delivery.
@@ -176,6 +179,7 @@ pub struct BooksReport {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
+    pub(crate) body_bytes: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) hung: AtomicU64,
     pub(crate) lost_answers: AtomicU64,
@@ -263,6 +267,7 @@ impl Books {
             kind: self.kind.name().to_owned(),
             requests: read(&self.count.requests),
             accepted,
+            body_bytes: read(&self.count.body_bytes),
             unique_deliveries: unique,
             duplicates: accepted.saturating_sub(unique),
             refused: by_reason.values().sum(),
@@ -292,6 +297,7 @@ impl Books {
         let count = &self.count;
         for counter in [
             &count.requests,
+            &count.body_bytes,
             &count.accepted,
             &count.hung,
             &count.lost_answers,

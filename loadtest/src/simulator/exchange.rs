@@ -117,6 +117,7 @@ pub(crate) async fn serve(
     let Ok(body) = read(body).await else {
         return Err(Reset::new(h2::Reason::CANCEL));
     };
+    let size = body.as_ref().map_or(0, Bytes::len);
     let verdict = match body {
         Some(body) => shared.rules.judge(&link, &parts, &body),
         None => Verdict::Refuse(shared.rules.too_large()),
@@ -126,6 +127,7 @@ pub(crate) async fn serve(
         return Ok(answer);
     }
     bump(&shared.books.count.requests);
+    shared.books.count.body_bytes.fetch_add(size as u64, Ordering::Relaxed);
     count_request(&link, &plan);
     let id = shared.rules.id_header().and_then(|name| {
         let value = parts.headers.get(name)?;

@@ -13,7 +13,7 @@ use araldo_actors::port::store::Store;
 
 use super::fixture::{accepted, alert, id, one_step, push_step, register, residents, walked, who};
 use crate::store_fixture::{
-    accept, citizen, contract, erasure, inbox, message, open, processed, step,
+    accept, citizen, contract, erasure, inbox, message, open, processed, step, up_to,
 };
 
 contract!(
@@ -279,7 +279,7 @@ async fn an_erased_citizen_leaves_no_way_to_an_alert(store: &dyn Store) {
     let (people, partition, epoch) = one_alert(store).await;
     let gone = people[0];
     store.mark(who(gone), id(1), READ).await.unwrap().unwrap();
-    let erased = store.erase(partition, epoch, who(gone), 0, erasure(1, 9)).await.unwrap();
+    let erased = store.erase(partition, epoch, who(gone), up_to(0), erasure(1, 9)).await.unwrap();
     assert_eq!(erased.messages, 0);
     let nothing = async || {
         assert_eq!(inbox(store, gone).await, []);

@@ -8,7 +8,7 @@ use araldo_actors::domain::ledger::{Mark, Run};
 use araldo_actors::port::store::Store;
 
 use super::fixture::{accepted, id, one_step, register, residents, straggler, walked, who};
-use crate::store_fixture::{PARTITIONS, contract, erasure, open, step};
+use crate::store_fixture::{PARTITIONS, contract, erasure, open, step, up_to};
 
 contract!(
     citizens_are_visited_by_ordinal_up_to_the_end,
@@ -69,7 +69,7 @@ async fn erased_citizens_are_passed_over(store: &dyn Store) {
     let effect = members(1, 6, &[1, 2, 5]);
     store.commit(here, epoch, step(vec![effect])).await.unwrap();
     for place in [1, 3] {
-        store.erase(here, epoch, who(people[place]), 0, erasure(1, 9)).await.unwrap();
+        store.erase(here, epoch, who(people[place]), up_to(0), erasure(1, 9)).await.unwrap();
     }
     assert_eq!(visit(store, here, (0, 6, 3), None).await, (vec![0, 2, 4], 5));
     assert_eq!(visit(store, here, (0, 6, 2), Some(1)).await, (vec![2, 5], 6));
@@ -139,7 +139,7 @@ async fn stragglers_are_found_by_ordinal(store: &dyn Store) {
     let people = residents(2, 4);
     register(store, &people).await;
     let (here, epoch) = open(store, people[0]).await;
-    store.erase(here, epoch, who(people[2]), 0, erasure(1, 9)).await.unwrap();
+    store.erase(here, epoch, who(people[2]), up_to(0), erasure(1, 9)).await.unwrap();
     let stragglers = [3, 2, 0, 77].map(straggler);
     let found = store.straggling(here, &stragglers).await.unwrap();
     let codes: Vec<_> = found.iter().map(|one| one.as_ref().map(|one| one.fiscal_code)).collect();

@@ -12,6 +12,7 @@ use araldo_actors::domain::delivery::Channel;
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::id::{MessageId, PartitionId};
 use araldo_actors::domain::inbox::MarkChange;
+use araldo_actors::domain::lane::ByLane;
 use araldo_actors::domain::ledger::{Mark, Run};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::alert_store::Visit;
@@ -206,7 +207,7 @@ async fn run_on(
         Operation::Walk { partition, via, step, .. } => {
             let partition = PartitionId(*partition);
             let effects = vec![walked(store, partition, record, *via, step).await];
-            let one = Step { effects, checkpoint: None, at: Millis(6_000) };
+            let one = Step { effects, checkpoints: ByLane::default(), at: Millis(6_000) };
             let mut answers = Vec::new();
             for _ in 0..=u8::from(step.twice) {
                 let epoch = known.epoch(partition, false);

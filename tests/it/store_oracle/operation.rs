@@ -4,6 +4,7 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::inbox::{InboxRange, MarkChange};
+use araldo_actors::domain::lane::Lane;
 
 use super::alert;
 use crate::store_fixture::{PARTITIONS, reachable};
@@ -65,12 +66,14 @@ pub enum Operation {
     },
     Due {
         partition: u16,
+        lane: Lane,
         until: u64,
         limit: usize,
         skip: usize,
     },
     Arrivals {
         partition: u16,
+        lane: Lane,
         from: u64,
         limit: usize,
     },
@@ -175,6 +178,10 @@ fn citizens_own() -> impl Strategy<Value = Operation> {
     ]
 }
 
+fn lane() -> impl Strategy<Value = Lane> {
+    proptest::sample::select(Lane::ALL.to_vec())
+}
+
 /// Any operation.
 pub fn operation() -> impl Strategy<Value = Operation> {
     let partition = 0..PARTITIONS;
@@ -199,11 +206,12 @@ pub fn operation() -> impl Strategy<Value = Operation> {
                 changes,
                 checkpoint
             }),
-        4 => (partition.clone(), 0..45_u64, 0..4_usize, 0..3_usize).prop_map(
-            |(partition, until, limit, skip)| Operation::Due { partition, until, limit, skip }
+        4 => (partition.clone(), lane(), 0..45_u64, 0..4_usize, 0..3_usize).prop_map(
+            |(partition, lane, until, limit, skip)| Operation::Due { partition, lane, until, limit, skip }
         ),
-        2 => (partition, 0..10_u64, 0..6_usize)
-            .prop_map(|(partition, from, limit)| Operation::Arrivals { partition, from, limit }),
+        2 => (partition, lane(), 0..10_u64, 0..6_usize).prop_map(|(partition, lane, from, limit)| {
+            Operation::Arrivals { partition, lane, from, limit }
+        }),
         1 => (1_000..1_040_u64).prop_map(Operation::Forget),
         1 => Just(Operation::Restart),
         1 => Just(Operation::Kill),

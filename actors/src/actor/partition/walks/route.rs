@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::inbox::check;
@@ -173,6 +173,7 @@ impl State {
             directory: Arc::clone(&self.context.world.directory),
             home: self.home.clone(),
             flying: AtomicUsize::new(0),
+            left_at: AtomicU64::new(0),
         });
         let flight = Flight { load, batch, again: None, extra: Vec::new() };
         *self.walks.alerts[alert].routes[route].flight(retry) = Some(flight);
@@ -182,6 +183,7 @@ impl State {
     /// Hands what is open of a flight to the route; with nothing open it is
     /// over.
     pub(super) fn fly_again(&mut self, alert: usize, route: usize, retry: bool) {
+        let now = self.now();
         let walk = &mut self.walks.alerts[alert].routes[route];
         walk.show();
         let Some(flight) = walk.flight(retry) else { return };
@@ -191,7 +193,7 @@ impl State {
             self.settle(alert, route, retry);
             return;
         }
-        let tickets = flight.batch.tickets(&open);
+        let tickets = flight.batch.tickets(&open, now);
         // With no route living they drop, and come back at once.
         self.context.routes[route].address.cast(RouteMessage::Dispatch(tickets));
     }

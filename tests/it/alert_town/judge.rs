@@ -8,7 +8,8 @@ use araldo_loadtest::population::{Citizen, Mode};
 use araldo_loadtest::simulator::Record;
 use serde_json::{Value, json};
 
-use super::{Herald, ROUTES, mark, number, walk};
+use super::{ROUTES, mark, number};
+use crate::alert_kit::{Herald, walk};
 use crate::stage_kit::Setting;
 
 /// At rest within this time after an alert has ended.
@@ -84,7 +85,7 @@ fn ulid(id: &str) -> u128 {
 /// reached everybody it should and nobody else, once in the books. Returns
 /// what was repeated at the providers, which is the caller's to judge.
 pub async fn judge(setting: &Setting, herald: &Herald, id: &str, reached: &Reached) -> u64 {
-    let view = herald.alert(id).await;
+    let view = herald.view(id).await;
     assert_eq!(view["status"], "completed", "{view}");
     assert_progress(&view, reached);
     assert_books(setting, reached).await;
