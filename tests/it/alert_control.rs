@@ -4,14 +4,16 @@
 
 use std::time::{Duration, Instant};
 
+use araldo_loadtest::client::Client;
 use araldo_loadtest::simulator::Behaviour;
 use araldo_loadtest::simulator::mix::mix2;
 use hyper::StatusCode;
+use hyper::header::HeaderValue;
 use serde_json::Value;
 
 use crate::alert_kit::walk;
 use crate::alert_town::{
-    ROUTES, Residents, Town, at_home, everyone, judge, number, requests, settled, taken,
+    ROUTES, Residents, Town, at_home, everyone, judge, number, records, requests, settled, taken,
 };
 use crate::stage_kit::{Person, until};
 
@@ -133,7 +135,8 @@ async fn a_cancel_lets_nothing_start_and_accounts_for_the_rest() {
     let mut flood = Flood::start(12).await;
     let asked = Instant::now();
     assert_eq!(flood.order("cancel").await["status"], "cancelled");
-    assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+    // It waits for what is in the air, but not for as long as this takes.
+    assert!(asked.elapsed() < Duration::from_millis(LONG_MS.into()) / 2, "{:?}", asked.elapsed());
     let view = flood.landed().await;
     flood.stands_still().await;
     assert!(sum(&view, "cancelled") > 0, "what was queued is cancelled: {view}");
@@ -185,23 +188,23 @@ async fn a_kill_in_the_middle_of_a_cancel_leaves_it_to_be_asked_again_or_done() 
     const PROMISED: u64 = 256 * 4 * ROUTES.len() as u64;
     let latency = Behaviour { latency_ms: 50, jitter_ms: 100, ..Behaviour::default() };
     let mut town = Town::start(Residents::plain(14, 4_000), 4, &latency).await;
-    let mut done = 0;
-    let mut ids = Vec::new();
+    let mut asked = Vec::new();
     for round in 0..ROUNDS {
         let before = taken(&town.setting).await;
         let id = town.herald.send(everyone()).await;
         until("it goes on", LIMIT, || async { taken(&town.setting).await > before + 20 }).await;
-        let (herald, asked) = (town.herald.clone(), id.clone());
-        let cancel = tokio::spawn(async move { herald.change(&asked, "cancel").await.status });
-        tokio::time::sleep(Duration::from_millis(mix2(14, round) % 12)).await;
+        let key = HeaderValue::from_str(&town.herald.key).unwrap();
+        let mut sender = Client::sender(town.setting.stage.base_url(), key).unwrap();
+        let path = format!("/api/v1/alerts/{id}/cancel");
+        let cancel = tokio::spawn(async move { sender.post(&path, &Value::Null).await });
+        tokio::time::sleep(Duration::from_millis(mix2(14, round) % 500)).await;
         town.setting.stage.kill_server().await.unwrap();
-        // None: it was cut off.
-        let answered = cancel.await.ok();
+        let answered = cancel.await.unwrap().is_ok();
         town.setting.stage.restart_server().await.unwrap();
         match town.herald.status(&id).await.as_str() {
-            "cancelled" => done += 1,
+            "cancelled" => {}
             "running" => {
-                assert_eq!(answered, None, "answered, and forgotten");
+                assert!(!answered, "answered, and forgotten");
                 town.herald.change(&id, "cancel").await.expect(200);
             }
             other => panic!("{other}"),
@@ -209,25 +212,35 @@ async fn a_kill_in_the_middle_of_a_cancel_leaves_it_to_be_asked_again_or_done() 
         town.setting.stage.kill_server().await.unwrap();
         town.setting.stage.restart_server().await.unwrap();
         assert_eq!(town.herald.status(&id).await, "cancelled");
-        ids.push(id);
+        asked.push((id, answered));
     }
     let base = settled(&town.setting).await;
     let ready = || async { town.setting.get("/readyz").await.status == StatusCode::OK };
     until("every route is up", LIMIT, ready).await;
     assert_eq!(settled(&town.setting).await, base, "an attempt started");
-    let mut booked = 0;
-    for id in &ids {
+    let mut unknown = 0;
+    for (id, answered) in &asked {
         let view = town.herald.view(id).await;
         assert_eq!((view["status"].as_str(), sum(&view, "pending")), (Some("cancelled"), 0));
-        booked += sum(&view, "delivered");
+        let booked = sum(&view, "delivered");
+        let mut taken = 0;
+        for (route, _) in ROUTES {
+            taken += records(&town.setting, route, id).await.len() as u64;
+        }
+        // What was in the air when the server was killed, and is not done again,
+        // is in no book: what a crash would have repeated. Who was answered
+        // finds all of it there.
+        let most = if *answered { 0 } else { PROMISED };
+        assert!(booked <= taken && taken <= booked + most, "{booked} of {taken}, {answered}");
+        unknown += taken - booked;
     }
     town.setting.rest(LIMIT).await;
     town.setting.assert_conserved().await;
-    // What was in the air when the server was killed, and is not done again, is
-    // in no book: what a crash would have repeated.
-    let taken = taken(&town.setting).await;
-    assert!(booked <= taken && taken <= booked + 2 * ROUNDS * PROMISED, "{booked} of {taken}");
     #[expect(clippy::print_stderr, reason = "a measurement of the test")]
-    let () = eprintln!("{done} of {ROUNDS} done at the kill; {booked} of {taken} in the books");
+    let () = eprintln!(
+        "{} of {ROUNDS} were answered; {unknown} of {} deliveries are in no book",
+        asked.iter().filter(|(_, answered)| *answered).count(),
+        taken(&town.setting).await
+    );
     town.setting.stage.shutdown().await.unwrap();
 }

@@ -17,7 +17,6 @@ pub const ALERTS: &str = "/api/v1/alerts";
 pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// A service that sends alerts.
-#[derive(Clone)]
 pub struct Herald {
     base: String,
     pub key: String,
