@@ -5,7 +5,7 @@
 //! One partition, so that the walk goes through the residents in the order in
 //! which they were registered.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use araldo_loadtest::population::Citizen;
@@ -20,6 +20,9 @@ use crate::alert_town::{
 };
 use crate::stage_kit::{Person, until};
 use crate::store_erase::{holds, rows};
+
+mod ahead;
+mod flying;
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// New deliveries of one walk under way at one time (`policy/walk.rs`): the
@@ -58,7 +61,7 @@ fn owners(records: &[Record], residents: &Residents, mails: bool) -> BTreeSet<u6
             Some(mark(&citizen.devices[0].token))
         }
     };
-    let mut marks: std::collections::HashMap<u64, u64> = (0..residents.size())
+    let mut marks: HashMap<u64, u64> = (0..residents.size())
         .filter_map(|index| mark_of(index).map(|mark| (mark, index)))
         .collect();
     let owner = |record: &Record| marks.remove(&record.device).expect("a resident, and once");
@@ -218,151 +221,4 @@ async fn assert_inboxes(town: &Town, all: &Residents, id: &str) {
     for index in [&moved_home[..], &erased, &newcomers, &[3]].concat() {
         assert!(!has(index).await, "{index}");
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_moves_or_goes_before_the_walk_comes_by_is_judged_as_they_are_then() {
-    const RESIDENTS: u64 = 3_000;
-    let all = Residents::plain(4, RESIDENTS + 10);
-    let town = Town::start(Residents::plain(4, RESIDENTS), 1, &slow(300)).await;
-    let id = town.herald.send(at_home()).await;
-    until("it goes on", LIMIT, || async { taken(&town.setting).await > 0 }).await;
-    town.herald.change(&id, "pause").await.expect(200);
-    // What was on its way when it was paused.
-    settled(&town.setting).await;
-    let visited = number(&town.herald.view(&id).await["progress"], "citizens");
-    let ahead = RESIDENTS - 100;
-    assert!((1..ahead).contains(&visited), "{visited} visited");
-
-    // The last hundred: leave home, come home, go for good, want nothing, want
-    // no push. Of the first, who were reached: leave home, come home.
-    for index in [2, ahead + 2] {
-        move_to(&town, index, elsewhere()).await;
-    }
-    for index in [3, ahead + 3] {
-        assert!(lives_elsewhere(index));
-        move_to(&town, index, home()).await;
-    }
-    let (gone, back) = (ahead + 4, ahead + 5);
-    for index in [gone, back] {
-        erase(&town.person(index)).await;
-    }
-    switch(&town.person(ahead + 6), false, true, true).await;
-    switch(&town.person(ahead + 7), true, true, false).await;
-    // Newcomers, one of them somebody who was erased.
-    all.register(&town.setting.stage, RESIDENTS..all.size()).await;
-    assert_eq!(renew(&town.setting.stage, &[all.citizen(back)]).await, 1, "as new");
-    for route in ["apple", "google", "relay"] {
-        town.tell(route, &Behaviour::default()).await;
-    }
-    town.herald.change(&id, "resume").await.expect(200);
-    town.herald.ends_within(&id, "completed", LIMIT).await;
-
-    let mut reached = Reached::default();
-    for index in 0..RESIDENTS {
-        let mut citizen = town.residents.citizen(index);
-        let belongs = match index {
-            _ if index == ahead + 2 => false,
-            _ if index == ahead + 3 => true,
-            _ if index == gone || index == back => false,
-            _ => citizen.municipality == home(),
-        };
-        citizen.is_inbox_enabled = index != ahead + 6;
-        let wants_push = index != ahead + 7;
-        if !wants_push {
-            // For this service; the address is another matter.
-            assert!(citizen.email.is_some());
-            citizen.is_push_enabled = false;
-        }
-        reached.add(&citizen, belongs);
-    }
-    assert_eq!(judge(&town.setting, &town.herald, &id, &reached).await, 0, "repeated");
-    for (index, has) in [
-        (2, true),
-        (3, false),
-        (ahead + 2, false),
-        (ahead + 3, true),
-        (gone, false),
-        (back, false),
-        (ahead + 6, false),
-        (ahead + 7, true),
-        (RESIDENTS, false),
-    ] {
-        let person = Person::of(&town.setting.stage, &all.citizen(index).fiscal_code);
-        assert_eq!(person.inbox(false).await.len(), usize::from(has), "{index}");
-    }
-    let mut setting = town.setting;
-    assert_eq!(setting.stage.stop_server().await.unwrap(), Some(0));
-    assert_no_trace(&setting.stage, &town.residents, &[gone]);
-    setting.stage.shutdown().await.unwrap();
-}
-
-/// Attempts to devices last long enough to change something between two
-/// loads, and to see whether it was in time.
-const LOAD_MS: u32 = 2_500;
-/// Rounds of changes that are in time.
-const ROUNDS: usize = 3;
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn once_a_change_is_answered_no_attempt_starts_against_it() {
-    const RESIDENTS: u64 = 1_600;
-    let town = Town::start(Residents::plain(5, RESIDENTS), 1, &Behaviour::default()).await;
-    for route in ["apple", "google"] {
-        town.tell(route, &slow(LOAD_MS)).await;
-    }
-    let id = town.herald.send(at_home()).await;
-    let mut switched = BTreeSet::new();
-    let mut in_time = BTreeSet::new();
-    let mut rounds = 0;
-    while rounds < ROUNDS {
-        // A load of each is in the air, and the next ones are put together.
-        let before = settled(&town.setting).await;
-        let next = furthest(&town, &id).await + 1;
-        assert!(next + HELD < RESIDENTS, "too slow to change anything in time");
-        let chosen: Vec<u64> = (next..next + 40).filter(|index| !lives_elsewhere(*index)).collect();
-        for index in chosen.iter().step_by(3) {
-            switch(&town.person(*index), true, true, false).await;
-            switched.insert(*index);
-        }
-        if requests(&town.setting).await == before {
-            // All were answered before anything else left.
-            in_time.extend(switched.iter().filter(|index| **index >= next));
-            rounds += 1;
-        }
-        let moved = || async { requests(&town.setting).await > before };
-        until("the next loads leave", LIMIT, moved).await;
-    }
-    // One is erased while the push to them is in the air: nothing after that.
-    settled(&town.setting).await;
-    let flying = furthest(&town, &id).await;
-    erase(&town.person(flying)).await;
-    for route in ["apple", "google"] {
-        town.tell(route, &Behaviour::default()).await;
-    }
-    let view = town.herald.ends_within(&id, "completed", LIMIT).await;
-    town.setting.rest(LIMIT).await;
-    town.setting.assert_conserved().await;
-
-    let mut all = records(&town.setting, "apple", &id).await;
-    all.extend(records(&town.setting, "google", &id).await);
-    assert!(all.iter().all(|record| record.accepted == 1), "repeated");
-    let pushed = owners(&all, &town.residents, false);
-    assert!(in_time.len() > 10 * ROUNDS, "{in_time:?}");
-    assert!(in_time.is_disjoint(&pushed), "attempted after the answer");
-    let without: BTreeSet<u64> = (0..RESIDENTS)
-        .filter(|index| !lives_elsewhere(*index) && !pushed.contains(index))
-        .collect();
-    assert!(without.is_subset(&switched), "not reached: {without:?}");
-    assert!(pushed.contains(&flying));
-    let suppressed: u64 =
-        ["apple", "google"].iter().map(|route| number(walk(&view, route), "suppressed")).sum();
-    assert_eq!(suppressed, without.len() as u64, "{view}");
-    town.setting.stage.shutdown().await.unwrap();
-}
-
-/// The last resident whose push has been received.
-async fn furthest(town: &Town, id: &str) -> u64 {
-    let mut all = records(&town.setting, "apple", id).await;
-    all.extend(records(&town.setting, "google", id).await);
-    owners(&all, &town.residents, false).last().copied().unwrap_or(0)
 }

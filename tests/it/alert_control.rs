@@ -2,7 +2,7 @@
 //! providers take and more waiting behind: no attempt starts once the answer
 //! is there, whatever happens to the server.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use araldo_loadtest::client::Client;
 use araldo_loadtest::simulator::Behaviour;
@@ -10,6 +10,7 @@ use araldo_loadtest::simulator::mix::mix2;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::alert_kit::walk;
 use crate::alert_town::{

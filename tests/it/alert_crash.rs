@@ -3,13 +3,14 @@
 //! repeated at a provider is bounded and carries the same id (promises 1, 2
 //! and 6).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use araldo_loadtest::population::{Citizen, Mix, Population};
 use araldo_loadtest::simulator::Behaviour;
 use araldo_loadtest::simulator::mix::mix2;
 use araldo_loadtest::stage::StageOptions;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::alert_kit::Herald;
 use crate::alert_town::{Reached, Residents, SERVICE, judge, municipality, number, settled, taken};
@@ -58,7 +59,7 @@ fn belongs(citizen: &Citizen) -> bool {
 /// As in a real register, but for mails: every tenth citizen has an address.
 fn residents(count: u64) -> Residents {
     let change = |index: u64, citizen: &mut Citizen| {
-        if index % 10 > 0 {
+        if !index.is_multiple_of(10) {
             (citizen.email, citizen.email_validated) = (None, false);
         }
     };

@@ -115,7 +115,7 @@ pub const fn has_address(index: u64) -> bool {
 
 /// A token nobody else has: Apple's for even numbers, Google's for odd ones.
 fn token(index: u64) -> (&'static str, String) {
-    if index % 2 == 0 {
+    if index.is_multiple_of(2) {
         ("apns", format!("{index:064x}"))
     } else {
         ("fcm", format!("{index:022}:APA91b{}", "f".repeat(123)))
