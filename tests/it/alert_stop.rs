@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use araldo_loadtest::population::Mix;
 use araldo_loadtest::simulator::{Behaviour, Kind};
+use futures_util::future::join_all;
 use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::alert_kit::{Herald, LIMIT, alert, push_outage, walk};
-use crate::stage_kit::{Person, Reply, Setting, Town, exchange, until};
+use crate::stage_kit::{Person, Reply, Setting, Town, exchange, import, until};
 
 const CITIZENS: u64 = 400;
+/// Alerts that can be under way at one time.
+const MOST_OPEN: usize = araldo_actors::alert::MAX_OPEN;
 
 async fn setting() -> (Setting, Town, Herald) {
     let setting = Setting::start(|options| {
@@ -124,5 +127,35 @@ async fn a_restart_keeps_alert_status_and_idempotency_key() {
     assert_eq!((&again["id"], &again["status"]), (&first, &json!("completed")));
     assert_eq!(setting.pushes().await, (CITIZENS, 0), "sent once, whatever was repeated");
     setting.assert_conserved().await;
+    setting.stage.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn more_alerts_than_can_be_under_way_are_refused_and_repetitions_are_not() {
+    let setting = Setting::start(|options| {
+        options.providers = vec![Kind::Apns];
+        options.extra_config = "[engine]\npartitions = 1\n".to_owned();
+    })
+    .await;
+    let device = json!({"platform": "apns", "token": "ab".repeat(32)});
+    let line = json!({"fiscal_code": "AAAAAA00A00A000A", "devices": [device]});
+    import(&setting.stage, &[line]).await;
+    let herald = Herald::of(&setting.stage, "allerte").await;
+    push_outage(&setting).await;
+    let body = alert(json!({"everyone": true}));
+    let first = herald.post(&body, Some("k-0")).await.expect(201).json()["id"].clone();
+    let senders = (0..16).map(async |sender: usize| {
+        for number in (1..MOST_OPEN).filter(|number| number % 16 == sender) {
+            herald.post(&body, Some(&format!("k-{number}"))).await.expect(201);
+        }
+    });
+    join_all(senders).await;
+    let refused = herald.post(&body, None).await.expect(429).json();
+    assert_eq!(refused["type"], "urn:araldo:problem:overloaded", "{refused}");
+    assert!(refused["detail"].as_str().unwrap().contains("1000 alerts"), "{refused}");
+    let again = herald.post(&body, Some("k-0")).await.expect(201).json();
+    assert_eq!((&again["id"], &again["status"]), (&first, &json!("running")));
+    herald.change(first.as_str().unwrap(), "cancel").await.expect(200);
+    herald.post(&body, None).await.expect(201);
     setting.stage.shutdown().await.unwrap();
 }

@@ -11,6 +11,7 @@ use araldo_actors::domain::alert::AlertRecord;
 use araldo_actors::domain::service::Service;
 use araldo_actors::engine::{AlertSubmission, SubmitAlertError, SubmittedAlert};
 use araldo_actors::port::alert_store::AlertProgress;
+use araldo_actors::port::store::IdempotencyClaim;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -101,10 +102,7 @@ pub async fn submit(
     let (parts, body) = request.into_parts();
     let SubmittedAlert { record, replayed } =
         match read_alert(&app, service, &parts.headers, body).await? {
-            Arrived::New(submission) => {
-                let submitting = app.within_write(app.engine().submit_alert(submission));
-                submitting.await?.map_err(|error| refused(&app, &error))?
-            }
+            Arrived::New(submission) => accept(&app, submission).await?,
             Arrived::Again(submitted) => submitted,
         };
     let view = if replayed {
@@ -116,6 +114,30 @@ pub async fn submit(
     let location = HeaderValue::try_from(format!("/api/v1/alerts/{}", record.alert.id))
         .map_err(|_| Problem::unconfirmed())?;
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view)).into_response())
+}
+
+/// Hands an alert to the engine.
+async fn accept(app: &App, submission: AlertSubmission) -> Result<SubmittedAlert, Problem> {
+    let claim = submission.claim;
+    match app.within_write(app.engine().submit_alert(submission)).await? {
+        Ok(submitted) => Ok(submitted),
+        // A repetition needs no place among those under way: it has one.
+        Err(error @ SubmitAlertError::TooMany { .. }) => {
+            replayed(app, claim).await?.ok_or_else(|| refused(app, &error))
+        }
+        Err(error) => Err(refused(app, &error)),
+    }
+}
+
+/// The alert that the same request made before.
+async fn replayed(
+    app: &App,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Option<SubmittedAlert>, Problem> {
+    match claim {
+        Some(claim) => app.read(app.engine().replayed_alert(claim)).await,
+        None => Ok(None),
+    }
 }
 
 /// What a request turned out to be.
@@ -139,9 +161,7 @@ async fn read_alert(
         Ok(checked) => checked,
         // A repetition of what passed its checks then is no new alert.
         Err(problem) => {
-            let Some(claim) = claim else { return Err(problem) };
-            let before = app.read(app.engine().replayed_alert(claim)).await?;
-            return before.map(Arrived::Again).ok_or(problem);
+            return replayed(app, claim).await?.map(Arrived::Again).ok_or(problem);
         }
     };
     Ok(Arrived::New(AlertSubmission {
