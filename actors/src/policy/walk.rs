@@ -95,7 +95,7 @@ pub fn give_up(
     if load.is_empty() {
         return None;
     }
-    load.end_open(outcome);
+    load.end_rest(outcome);
     Some(load.finish(cursor))
 }
 

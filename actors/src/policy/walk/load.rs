@@ -273,9 +273,11 @@ impl Load {
         }
     }
 
-    /// What is open ends so.
-    pub fn end_open(&mut self, outcome: Outcome) {
-        for item in self.items.iter_mut().filter(|item| item.is_open()) {
+    /// What has no outcome ends so, what was put off included: the alert was
+    /// stopped, and nobody comes back for it.
+    pub fn end_rest(&mut self, outcome: Outcome) {
+        let has_ended = |item: &Item| matches!(item.fate, Fate::Ended(_));
+        for item in self.items.iter_mut().filter(|item| !has_ended(item)) {
             item.fate = Fate::Ended(outcome);
         }
     }

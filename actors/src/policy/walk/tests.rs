@@ -284,6 +284,18 @@ fn a_stop_ends_the_stragglers_it_is_asked_to() {
 }
 
 #[test]
+fn a_stop_ends_what_a_load_had_put_off_too() {
+    let mut load = load(0, 3);
+    load.end(0, Outcome::Delivered);
+    answer(&mut load, 1, Answer::RetryDelivery { after: None, reason: REASON }, 0);
+    load.end_rest(Outcome::Cancelled);
+    let Landing { cursor, run, .. } = load.finish(&Cursor::default());
+    assert!(cursor.stragglers.is_empty(), "nobody comes back for it: {cursor:?}");
+    assert_eq!((cursor.totals.delivered, cursor.totals.cancelled), (1, 2));
+    assert_eq!(run.unwrap().marks, [Mark::Delivered, Mark::Cancelled, Mark::Cancelled]);
+}
+
+#[test]
 fn with_many_stragglers_nobody_new_is_visited() {
     let straggler = Straggler { ordinal: 0, endpoint: device(0), retries: 0, due: NOW };
     let mut cursor = Cursor::default();

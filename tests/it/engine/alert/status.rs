@@ -91,6 +91,44 @@ async fn no_attempt_starts_once_a_cancel_is_asked_for_and_everything_is_accounte
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_in_the_air_at_a_cancel_is_in_the_books_when_it_is_answered() {
+    let (harness, store) = stage(COUNT).await;
+    for provider in [&harness.provider, &harness.relay] {
+        *provider.latency.lock().unwrap() = Duration::from_millis(600);
+    }
+    let id = alert_everyone(&harness).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    harness.running.engine.cancel_alert(id).await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_secs(1), "{:?}", begun.elapsed());
+    // A crash at once: nothing of this engine is heard any more.
+    let Harness { running, provider, relay, .. } = harness;
+    running.shutdown(Duration::ZERO).await;
+    let again = Harness::start_with(OPTIONS, store).await;
+    assert_eq!(record(&again, id).await.status, AlertStatus::Cancelled);
+    for (channel, asked) in [(Channel::Push, provider.count()), (Channel::Email, relay.count())] {
+        assert!((1..COUNT).contains(&asked), "{asked}");
+        assert_eq!(books(&again, channel).await.delivered, asked as u64, "{channel:?}");
+    }
+    again.assert_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_does_not_wait_for_a_provider_that_hangs() {
+    let (harness, _) = stage(COUNT).await;
+    *harness.provider.latency.lock().unwrap() = MINUTE;
+    let id = alert_everyone(&harness).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let begun = Instant::now();
+    harness.running.engine.cancel_alert(id).await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+    let asked = harness.provider.count() as u64;
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(books(&harness, Channel::Push).await.delivered, asked, "stored when it landed");
+    harness.assert_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancel_ends_the_stragglers_too() {
     let (harness, _) = stage(300).await;
     harness
