@@ -89,7 +89,7 @@ pub fn give_up(
     if load.is_empty() {
         return None;
     }
-    load.end_open(outcome);
+    load.give_up(outcome);
     Some(load.finish(cursor))
 }
 

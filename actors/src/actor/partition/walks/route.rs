@@ -267,7 +267,7 @@ impl State {
         let walk = &mut self.walks.alerts[alert].routes[route];
         let Some(mut flight) = walk.flight(retry).take() else { return };
         if let Some(outcome) = running.verdict() {
-            flight.load.end_open(outcome);
+            flight.load.give_up(outcome);
         } else if draining || running.status() == AlertStatus::Paused {
             flight.load.put_off(now);
         }
