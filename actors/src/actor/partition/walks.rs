@@ -176,7 +176,11 @@ impl Walks {
     /// Replaces the record of `code`: attempts look at it before they start.
     pub(super) fn renew(&mut self, code: FiscalCode, citizen: Option<&Citizen>) {
         for passenger in self.cohorts().flat_map(|cohort| cohort.find(code)) {
-            *passenger.record() = citizen.cloned();
+            let mut record = passenger.record();
+            // Who was erased and comes back is somebody else to the walks.
+            if record.is_some() {
+                *record = citizen.cloned();
+            }
         }
         if citizen.is_none() {
             for flight in self.alerts.iter_mut().flat_map(AlertWalk::flights_mut) {
