@@ -105,7 +105,9 @@ impl RunningAlert {
     /// Stops it for good.
     pub(super) fn stop(&self, to: AlertStatus, at: Millis) -> Result<(), AlertStatus> {
         let next = |now| (now <= code(AlertStatus::Paused)).then_some(code(to));
-        self.stopped_at.fetch_max(at.0, Ordering::AcqRel);
+        // The first stop counts, and is there before the status says so: a
+        // second one must not put the end off.
+        let _ = self.stopped_at.compare_exchange(0, at.0, Ordering::AcqRel, Ordering::Acquire);
         let stopped = self.status.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         stopped.map(|_| ()).map_err(|_| self.status())
     }

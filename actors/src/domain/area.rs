@@ -149,9 +149,11 @@ mod tests {
         let codes = ["015146", "015", "03", "016024", "082", "19", "058091"];
         let areas: Vec<Area> = codes.iter().filter_map(|code| Area::parse(code).ok()).collect();
         assert_eq!(areas.len(), codes.len());
-        let homes = [0, 1_001, 15_146, 15_145, 16_024, 16_025, 58_091, 82_053, 82_999, 104_001, u32::MAX];
+        let homes =
+            [0, 1_001, 15_146, 15_145, 16_024, 16_025, 58_091, 82_053, 82_999, 104_001, u32::MAX];
         for some in 0..1_u32 << areas.len() {
-            let taken = || areas.iter().copied().enumerate().filter(|(bit, _)| some >> bit & 1 == 1);
+            let taken =
+                || areas.iter().copied().enumerate().filter(|(bit, _)| some >> bit & 1 == 1);
             let set: AreaSet = taken().map(|(_, area)| area).collect();
             for home in homes {
                 let one = taken().any(|(_, area)| area.contains(home));

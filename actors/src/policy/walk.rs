@@ -95,7 +95,7 @@ pub fn give_up(
     if load.is_empty() {
         return None;
     }
-    load.end_rest(outcome);
+    load.give_up(outcome);
     Some(load.finish(cursor))
 }
 

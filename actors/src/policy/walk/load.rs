@@ -273,11 +273,10 @@ impl Load {
         }
     }
 
-    /// What has no outcome ends so, what was put off included: the alert was
-    /// stopped, and nobody comes back for it.
-    pub fn end_rest(&mut self, outcome: Outcome) {
-        let has_ended = |item: &Item| matches!(item.fate, Fate::Ended(_));
-        for item in self.items.iter_mut().filter(|item| !has_ended(item)) {
+    /// Whatever has not ended ends so: the alert was stopped. Stragglers, too,
+    /// for nobody looks after those of an alert that is final.
+    pub fn give_up(&mut self, outcome: Outcome) {
+        for item in self.items.iter_mut().filter(|item| !matches!(item.fate, Fate::Ended(_))) {
             item.fate = Fate::Ended(outcome);
         }
     }

@@ -284,15 +284,17 @@ fn a_stop_ends_the_stragglers_it_is_asked_to() {
 }
 
 #[test]
-fn a_stop_ends_what_a_load_had_put_off_too() {
+fn a_load_that_lands_after_a_stop_leaves_no_stragglers() {
     let mut load = load(0, 3);
     load.end(0, Outcome::Delivered);
     answer(&mut load, 1, Answer::RetryDelivery { after: None, reason: REASON }, 0);
-    load.end_rest(Outcome::Cancelled);
-    let Landing { cursor, run, .. } = load.finish(&Cursor::default());
-    assert!(cursor.stragglers.is_empty(), "nobody comes back for it: {cursor:?}");
-    assert_eq!((cursor.totals.delivered, cursor.totals.cancelled), (1, 2));
-    assert_eq!(run.unwrap().marks, [Mark::Delivered, Mark::Cancelled, Mark::Cancelled]);
+    load.give_up(Outcome::Cancelled);
+    assert!(load.is_settled());
+    let landing = load.finish(&Cursor::default());
+    assert_eq!(landing.cursor.stragglers, []);
+    let totals = landing.cursor.totals;
+    assert_eq!((totals.planned, totals.delivered, totals.cancelled), (3, 1, 2));
+    assert_eq!(landing.run.unwrap().marks, [Mark::Delivered, Mark::Cancelled, Mark::Cancelled]);
 }
 
 #[test]

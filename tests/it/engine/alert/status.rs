@@ -3,10 +3,13 @@
 use super::{alert_everyone, books, counts, end, record, stage, submission, submit, walk};
 use crate::engine::harness::{Harness, OPTIONS, token};
 use crate::engine::{MINUTE, REASON};
+use araldo::store::memory::MemoryStore;
+use araldo_actors::alert::AlertBoard;
+use araldo_actors::directory::Directory;
 use araldo_actors::domain::alert::{AlertStatus, Audience};
 use araldo_actors::domain::answer::Answer;
 use araldo_actors::domain::delivery::Channel;
-use araldo_actors::domain::id::MessageId;
+use araldo_actors::domain::id::{MessageId, PartitionId};
 use araldo_actors::engine::AlertError;
 use araldo_actors::port::alert_store::{AlertAcceptance, AlertStore};
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use tokio::time::Instant;
 
 const COUNT: usize = 1_200;
 
-async fn half_way() -> (Harness, Arc<araldo::store::memory::MemoryStore>, MessageId) {
+async fn half_way() -> (Harness, Arc<MemoryStore>, MessageId) {
     let (harness, store) = stage(COUNT).await;
     harness.provider.slow(Duration::from_millis(10));
     harness.relay.slow(Duration::from_millis(10));
@@ -267,4 +270,36 @@ async fn an_alert_whose_sender_hung_up_is_taken_up_all_the_same() {
     assert!(matches!(accepted, AlertAcceptance::Accepted(_)));
     assert_eq!(end(&harness, id, MINUTE).await.status, AlertStatus::Completed);
     assert_eq!(harness.provider.count(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_has_ended_is_not_taken_up_from_a_record_read_before() {
+    let harness = Harness::start().await;
+    let store = Arc::new(MemoryStore::new(OPTIONS.partitions));
+    let given = submission(&harness, Audience::Everyone);
+    let now = harness.running.engine.now();
+    let alert = araldo_actors::domain::alert::Alert {
+        id: MessageId::new(now, 3),
+        service: given.service.id.clone(),
+        accepted_at: now,
+        expires_at: given.expires_at,
+        lane: given.lane,
+        texts: given.texts,
+        fallback: given.fallback,
+        audience: given.audience,
+        require_secure_channels: None,
+    };
+    let AlertAcceptance::Accepted(record) = store.accept_alert(alert, None).await.unwrap() else {
+        panic!("it is new");
+    };
+    let board = AlertBoard::open(store, Arc::new(Directory::default()), Arc::default());
+    let board = board.await.unwrap();
+    let running = board.adopt((*record).clone()).unwrap();
+    // Whoever looks after alerts has read that it runs; meanwhile it ends.
+    board.stop(&running, AlertStatus::Cancelled, now).unwrap();
+    for partition in 0..OPTIONS.partitions {
+        board.close(&running, PartitionId(partition), now).await.unwrap();
+    }
+    assert!(board.adopt(*record).is_none(), "nobody walks for it again");
+    assert!(board.all().is_empty());
 }

@@ -63,6 +63,8 @@ impl State {
             if let Some(outcome) = running.verdict() {
                 self.end_walks(alert, outcome, now);
             } else if self.draining.is_some() || status == AlertStatus::Paused {
+                // Others have a use for the room.
+                self.walks.alerts[alert].recent.clear();
                 self.land_waiting(alert);
             }
         }
@@ -119,7 +121,11 @@ impl State {
                 self.context.alerts.close(&running, self.context.id, self.now()).await?;
             }
         }
+        let before = self.walks.alerts.len();
         self.walks.alerts.retain(|walks| !walks.running.is_settled() || walks.is_busy());
+        if self.walks.alerts.len() < before {
+            self.walks.recount();
+        }
         Ok(())
     }
 }
