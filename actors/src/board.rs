@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::id::RouteId;
 use crate::domain::lane::ByLane;
+use crate::domain::time::Millis;
 
 /// State of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,11 @@ pub struct RouteView {
     pub connections: usize,
     /// Deliveries in its queue and in flight.
     pub queued: usize,
+    /// Since when the first one in its queue waits, by lane; none where none
+    /// does.
+    pub waits_since: ByLane<Option<Millis>>,
+    /// Whether it is up, but the provider asked it to wait.
+    pub is_paused: bool,
     /// Why it is not up, in one sentence; empty when it is.
     pub detail: String,
 }

@@ -8,6 +8,7 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use crate::domain::answer::Answer;
 use crate::domain::id::RouteId;
+use crate::domain::lane::{ByLane, Lane};
 use crate::live::{LiveRefused, LiveSession};
 
 mod alert;
@@ -16,9 +17,10 @@ pub(crate) use alert::{AlertMetrics, ShownWalk, WalkMetrics};
 
 /// Attempts answered, by route and kind of answer.
 pub const ATTEMPTS: &str = "araldo_attempts_total";
-/// Answers that were not an acceptance, by route and the provider's reason.
+/// Answers that were not an acceptance, by route, kind of answer and the
+/// provider's reason.
 pub const REFUSALS: &str = "araldo_provider_refusals_total";
-/// Seconds from a message's acceptance to its provider's, by route.
+/// Seconds from a message's acceptance to its provider's, by route and lane.
 pub const DELIVERY_SECONDS: &str = "araldo_delivery_seconds";
 /// Citizen actors started.
 pub const ACTIVATIONS: &str = "araldo_citizen_activations_total";
@@ -60,11 +62,15 @@ pub const WALK_RECIPIENTS: &str = "araldo_alert_recipients_total";
 /// Tells the recorder what each metric means.
 pub fn describe() {
     describe_counter!(ATTEMPTS, "Attempts answered, by route and kind of answer");
-    describe_counter!(REFUSALS, "Answers other than acceptance, by route and provider's reason");
+    describe_counter!(
+        REFUSALS,
+        "Answers other than acceptance, by route, kind of answer and provider's reason"
+    );
     describe_histogram!(
         DELIVERY_SECONDS,
         Unit::Seconds,
-        "From a message's acceptance by us to its acceptance by the provider"
+        "From a message's acceptance by us to its acceptance by the provider, by route and lane; \
+         alerts are not measured"
     );
     describe_counter!(ACTIVATIONS, "Citizen actors started");
     describe_counter!(PANICS, "Turns of a citizen that panicked");
@@ -100,27 +106,28 @@ fn describe_alerts() {
 pub(crate) struct RouteMetrics {
     route: RouteId,
     accepted: Counter,
-    delivery_seconds: Histogram,
+    delivery_seconds: ByLane<Histogram>,
 }
 
 impl RouteMetrics {
     pub(crate) fn new(route: &RouteId) -> Self {
         let name = route.as_str().to_owned();
+        let seconds = |lane: Lane| histogram!(DELIVERY_SECONDS, "route" => name.clone(), "lane" => lane.as_str());
         Self {
             route: route.clone(),
             accepted: counter!(ATTEMPTS, "route" => name.clone(), "answer" => "accepted"),
-            delivery_seconds: histogram!(DELIVERY_SECONDS, "route" => name),
+            delivery_seconds: ByLane::from_fn(seconds),
         }
     }
 
-    /// Counts an answer; `seconds` since the message was accepted, where that
-    /// is told (an alert takes as long as it takes).
-    pub(crate) fn answered(&self, answer: &Answer, seconds: Option<f64>) {
+    /// Counts an answer; with the message's lane and the seconds since it was
+    /// accepted, where that is told (an alert takes as long as it takes).
+    pub(crate) fn answered(&self, answer: &Answer, waited: Option<(Lane, f64)>) {
         let (kind, reason) = match answer {
             Answer::Accepted => {
                 self.accepted.increment(1);
-                if let Some(seconds) = seconds {
-                    self.delivery_seconds.record(seconds);
+                if let Some((lane, seconds)) = waited {
+                    self.delivery_seconds[lane].record(seconds);
                 }
                 return;
             }
@@ -133,9 +140,9 @@ impl RouteMetrics {
             Answer::Fail { reason, .. } => ("fail", *reason),
             Answer::Halt { reason } => ("halt", *reason),
         };
-        let route = self.route.as_str();
-        counter!(ATTEMPTS, "route" => route.to_owned(), "answer" => kind).increment(1);
-        counter!(REFUSALS, "route" => route.to_owned(), "reason" => reason).increment(1);
+        let route = || self.route.as_str().to_owned();
+        counter!(ATTEMPTS, "route" => route(), "answer" => kind).increment(1);
+        counter!(REFUSALS, "route" => route(), "answer" => kind, "reason" => reason).increment(1);
     }
 }
 

@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod launch;
+mod reference;
 mod sim;
 
 /// Any failure of a command, already worded for the person at the keyboard.
@@ -35,6 +36,9 @@ enum Command {
     /// Run a simulator process described by a file
     #[command(hide = true)]
     Launch(launch::Arguments),
+    /// Run the bare client loop described by a file
+    #[command(hide = true)]
+    Reference(reference::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -42,5 +46,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Sim(arguments) => sim::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Launch(arguments) => launch::run(&arguments),
+        Command::Reference(arguments) => reference::run(&arguments),
     }
 }

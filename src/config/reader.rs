@@ -129,7 +129,7 @@ fn engine(reader: &Reader<'_>) -> EngineConfig {
     EngineConfig {
         partitions: u16::try_from(reader.whole("engine.partitions", 1..=4096)).unwrap_or(u16::MAX),
         max_active: reader.size("engine.max_active", 1..=100_000),
-        credits: reader.size("engine.credits", 1..=100_000),
+        credits: reader.size("engine.credits", 4..=100_000),
         in_flight: reader.size("engine.in_flight", 1..=1_000_000),
         backlog: reader.whole("engine.backlog", 1..=1_000_000_000),
         max_panics: u32::try_from(reader.whole("engine.max_panics", 1..=100)).unwrap_or(u32::MAX),

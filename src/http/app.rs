@@ -29,7 +29,9 @@ const MAILS: (u32, Duration) = (5, Duration::from_secs(60));
 const LOOKS: (u32, Duration) = (10, Duration::from_secs(1));
 /// The same for links in mails, which act without a token.
 const LINKS: (u32, Duration) = (10, Duration::from_secs(6));
-/// Searches and parts of copies that are read at one time.
+/// The same for one service that lists its alerts, found among everybody's.
+const LISTS: (u32, Duration) = (20, Duration::from_millis(500));
+/// Searches, lists of alerts and parts of copies that are read at one time.
 const MOST_LOOKS: usize = 4;
 
 /// Bodies longer than an ordinary one that are held at one time: alerts with
@@ -50,6 +52,7 @@ struct Inner {
     mails: Rate,
     looks: Rate,
     links: Rate,
+    lists: Rate,
     looking: Arc<Semaphore>,
     catalogue: Catalogue,
     draining: watch::Sender<bool>,
@@ -72,6 +75,7 @@ impl App {
             mails: rate(MAILS),
             looks: rate(LOOKS),
             links: rate(LINKS),
+            lists: rate(LISTS),
             looking: Arc::new(Semaphore::new(MOST_LOOKS)),
             catalogue: Catalogue::default(),
             draining: watch::Sender::new(false),
@@ -101,6 +105,11 @@ impl App {
     /// How often a citizen's links may act.
     pub fn links(&self) -> &Rate {
         &self.0.links
+    }
+
+    /// How often a service may list its alerts.
+    pub fn lists(&self) -> &Rate {
+        &self.0.lists
     }
 
     /// Waits for the right to read much, at most the request timeout.

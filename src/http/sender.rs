@@ -4,12 +4,11 @@
 //! `delivery`, `status_detail`, alerts) is only ever added.
 
 pub mod alert;
-pub mod alert_view;
 mod content;
 mod idempotency;
 pub mod message;
 pub mod message_view;
-mod new_alert;
+pub mod new_alert;
 mod new_message;
 pub mod permission;
 pub mod profile;

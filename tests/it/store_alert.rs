@@ -52,11 +52,16 @@ async fn an_alert_is_accepted_once_and_answered_as_it_is_now(store: &dyn Store) 
 
 async fn a_claim_of_an_alert_is_honoured_once(store: &dyn Store) {
     let expected = claimed_id(alert(1).accepted_at, &claim(7, 1));
+    assert_eq!(store.claimed_alert(claim(7, 1)).await.unwrap(), None);
     let first = store.accept_alert(alert(1), Some(claim(7, 1))).await.unwrap();
     let AlertAcceptance::Accepted(record) = first else { panic!("{first:?}") };
     assert_eq!(record.alert.id, expected);
     let again = store.accept_alert(alert(2), Some(claim(7, 1))).await.unwrap();
-    assert_eq!(again, AlertAcceptance::Replayed(record));
+    assert_eq!(again, AlertAcceptance::Replayed(record.clone()));
+    let asked = store.claimed_alert(claim(7, 1)).await.unwrap();
+    assert_eq!(asked, Some(AlertAcceptance::Replayed(record)));
+    let asked = store.claimed_alert(claim(7, 2)).await.unwrap();
+    assert_eq!(asked, Some(AlertAcceptance::KeyReused));
     let other = store.accept_alert(alert(3), Some(claim(7, 2))).await.unwrap();
     assert_eq!(other, AlertAcceptance::KeyReused);
     assert_eq!(store.alerts(None, 10).await.unwrap().len(), 1);

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::board::{Board, RouteState, RouteView};
 use crate::domain::answer::Reason;
+use crate::domain::lane::ByLane;
 use crate::domain::notification::Carrier;
 use crate::domain::time::Millis;
 use crate::message::connection::ConnectionMessage;
@@ -307,6 +308,7 @@ impl State {
 
     fn show(&self) {
         let connections = self.slots.iter().filter(|slot| slot.up).count();
+        let mut is_paused = false;
         let (state, detail) = if let Some(reason) = self.halted {
             (RouteState::Halted, format!("the provider answered {reason}"))
         } else if connections == 0 {
@@ -316,7 +318,8 @@ impl State {
             (RouteState::Down, detail.to_owned())
         } else if self.breaker.is_open() {
             (RouteState::Down, "the provider fails; one probe at a time".to_owned())
-        } else if self.paused_until.is_some() {
+        } else if self.paused_until.is_some_and(|until| self.context.clock.now() < until) {
+            is_paused = true;
             (RouteState::Up, "paused at the provider's request".to_owned())
         } else {
             (RouteState::Up, String::new())
@@ -327,6 +330,8 @@ impl State {
             state,
             connections,
             queued: self.queue.len() + self.in_flight(),
+            waits_since: ByLane::from_fn(|lane| self.queue.first(lane)?.waits_since()),
+            is_paused,
             detail,
         });
     }

@@ -24,6 +24,17 @@ impl Lane {
     /// Every lane, the most urgent first.
     pub const ALL: [Self; 4] = [Self::Emergency, Self::Urgent, Self::Normal, Self::Bulk];
 
+    /// Its name in metrics, the same as on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Emergency => "emergency",
+            Self::Urgent => "urgent",
+            Self::Normal => "normal",
+            Self::Bulk => "bulk",
+        }
+    }
+
     /// Index into arrays that hold one item per lane.
     #[must_use]
     pub const fn index(self) -> usize {

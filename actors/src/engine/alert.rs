@@ -133,6 +133,24 @@ impl Engine {
         Ok(SubmittedAlert { record, replayed })
     }
 
+    /// The alert that the same request, under the same claim, made before. A
+    /// request names the instant its alert expires: repeated later it may not
+    /// pass the checks that it passed then, and must be answered all the same.
+    ///
+    /// # Errors
+    /// As [`AlertStore::claimed_alert`](crate::port::alert_store::AlertStore::claimed_alert).
+    pub async fn replayed_alert(
+        &self,
+        claim: IdempotencyClaim,
+    ) -> Result<Option<SubmittedAlert>, StoreError> {
+        Ok(match self.0.store.claimed_alert(claim).await? {
+            Some(AlertAcceptance::Replayed(record)) => {
+                Some(SubmittedAlert { record: *record, replayed: true })
+            }
+            Some(AlertAcceptance::Accepted(_) | AlertAcceptance::KeyReused) | None => None,
+        })
+    }
+
     /// An alert with where it stands.
     ///
     /// # Errors
@@ -218,6 +236,11 @@ impl Engine {
         if record.status.is_final() {
             return Err(AlertError::Refused(record.status));
         }
-        Ok(self.0.alerts.adopt(record))
+        if let Some(alert) = self.0.alerts.adopt(record) {
+            return Ok(alert);
+        }
+        // It ended between the two looks.
+        let record = self.0.store.alert(id).await?.ok_or(AlertError::Unknown)?;
+        Err(AlertError::Refused(record.status))
     }
 }

@@ -7,7 +7,7 @@
 //! ([`Cohort`]) and replaced when it changes: every attempt is made from what
 //! the citizen wants when it starts.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::alert::RunningAlert;
@@ -95,16 +95,24 @@ pub struct Batch {
     pub home: Home,
     /// Tickets that have not come back.
     pub flying: AtomicUsize,
+    /// When they left for the route, in milliseconds.
+    pub left_at: AtomicU64,
     /// Deliveries that have.
     pub arrived: Mutex<Vec<Arrived>>,
 }
 
 impl Batch {
-    /// Tickets for some of its deliveries, none of which is under way; the
-    /// batch must be landed.
-    pub fn tickets(self: &Arc<Self>, seats: &[usize]) -> Vec<Ticket> {
+    /// Tickets for some of its deliveries, which leave `now` and none of which
+    /// is under way; the batch must be landed.
+    pub fn tickets(self: &Arc<Self>, seats: &[usize], now: Millis) -> Vec<Ticket> {
+        self.left_at.store(now.0, Ordering::Relaxed);
         self.flying.store(seats.len(), Ordering::Release);
         seats.iter().map(|seat| Ticket::of_batch(Arc::clone(self), *seat)).collect()
+    }
+
+    /// When the tickets under way left for the route.
+    pub(super) fn left_at(&self) -> Millis {
+        Millis(self.left_at.load(Ordering::Relaxed))
     }
 
     fn arrived(&self) -> MutexGuard<'_, Vec<Arrived>> {

@@ -112,6 +112,8 @@ pub struct Errand {
     pub route: RouteId,
     /// Attempts before this one.
     pub retries: u16,
+    /// Since when the delivery waits for this attempt.
+    pub since: Millis,
     /// The citizen as now stored.
     pub citizen: Arc<CitizenCell>,
     /// The services as now registered.
@@ -161,6 +163,16 @@ impl Ticket {
         match &self.work {
             Some(Work::Errand(errand)) => Some(errand.message.accepted_at),
             Some(Work::Seat(..)) | None => None,
+        }
+    }
+
+    /// Since when its delivery waits: the acceptance of a message that was not
+    /// tried before, else the moment it was handed to the route.
+    pub fn waits_since(&self) -> Option<Millis> {
+        match &self.work {
+            Some(Work::Errand(errand)) => Some(errand.since),
+            Some(Work::Seat(batch, _)) => Some(batch.left_at()),
+            None => None,
         }
     }
 

@@ -54,6 +54,12 @@ impl<T> LaneQueue<T> {
         self.lanes[chosen.index()].pop_front()
     }
 
+    /// The next item of a lane.
+    #[must_use]
+    pub fn first(&self, lane: Lane) -> Option<&T> {
+        self.lanes[lane.index()].front()
+    }
+
     /// Removes and returns every item that `test` picks.
     pub fn take_if(&mut self, mut test: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();

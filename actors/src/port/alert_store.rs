@@ -72,6 +72,16 @@ pub trait AlertStore: Send + Sync + 'static {
         claim: Option<IdempotencyClaim>,
     ) -> Result<AlertAcceptance, StoreError>;
 
+    /// What [`accept_alert`](Self::accept_alert) would say of a claim that was
+    /// used before; none when it is new.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
+    async fn claimed_alert(
+        &self,
+        claim: IdempotencyClaim,
+    ) -> Result<Option<AlertAcceptance>, StoreError>;
+
     /// Changes the status of an alert that is in one of `from`. Returns the
     /// record as it is now, changed or not; none when there is none.
     ///

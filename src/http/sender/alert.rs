@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::domain::alert::AlertRecord;
-use araldo_actors::domain::id::MessageId;
 use araldo_actors::domain::service::Service;
 use araldo_actors::engine::{AlertSubmission, SubmitAlertError, SubmittedAlert};
 use araldo_actors::port::alert_store::AlertProgress;
+use araldo_actors::port::store::IdempotencyClaim;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -21,12 +21,12 @@ use hyper::header::{CONTENT_LENGTH, HeaderValue, LOCATION};
 use hyper::{HeaderMap, StatusCode};
 use utoipa::IntoResponses;
 
-use super::alert_view::AlertView;
 use super::new_alert::NewAlert;
 use super::{idempotency, permission};
 use crate::http::access::Sender;
+use crate::http::alert::{self, AlertView, AlertsPage, AlertsQuery, Change};
 use crate::http::app::App;
-use crate::http::body::{self, Segments};
+use crate::http::body::{self, Arguments, Segments};
 use crate::http::problem::{Kind, Problem, ProblemBody};
 
 /// What an Idempotency-Key of an alert is scoped to, beside the service.
@@ -59,6 +59,18 @@ enum Refusals {
     Unavailable(ProblemBody),
 }
 
+/// How an alert of another service is refused.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "describes the answers of `own`")]
+enum NotOwn {
+    /// The service lacks the permission ApiAlertWrite.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(ProblemBody),
+    /// The service has no such alert.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(ProblemBody),
+}
+
 /// Sends an alert: one set of texts to everybody, or to who lives in some
 /// municipalities, provinces or regions.
 ///
@@ -88,10 +100,11 @@ pub async fn submit(
 ) -> Result<Response, Problem> {
     permission::require(&service, permission::ALERT_WRITE)?;
     let (parts, body) = request.into_parts();
-    let submission = read_alert(&app, service, &parts.headers, body).await?;
-    let submitting = app.within_write(app.engine().submit_alert(submission));
     let SubmittedAlert { record, replayed } =
-        submitting.await?.map_err(|error| refused(&app, &error))?;
+        match read_alert(&app, service, &parts.headers, body).await? {
+            Arrived::New(submission) => accept(&app, submission).await?,
+            Arrived::Again(submitted) => submitted,
+        };
     let view = if replayed {
         AlertView::read(&app, &record).await?
     } else {
@@ -103,17 +116,55 @@ pub async fn submit(
     Ok((StatusCode::CREATED, [(LOCATION, location)], Json(view)).into_response())
 }
 
+/// Hands an alert to the engine.
+async fn accept(app: &App, submission: AlertSubmission) -> Result<SubmittedAlert, Problem> {
+    let claim = submission.claim;
+    match app.within_write(app.engine().submit_alert(submission)).await? {
+        Ok(submitted) => Ok(submitted),
+        // A repetition needs no place among those under way: it has one.
+        Err(error @ SubmitAlertError::TooMany { .. }) => {
+            replayed(app, claim).await?.ok_or_else(|| refused(app, &error))
+        }
+        Err(error) => Err(refused(app, &error)),
+    }
+}
+
+/// The alert that the same request made before.
+async fn replayed(
+    app: &App,
+    claim: Option<IdempotencyClaim>,
+) -> Result<Option<SubmittedAlert>, Problem> {
+    match claim {
+        Some(claim) => app.read(app.engine().replayed_alert(claim)).await,
+        None => Ok(None),
+    }
+}
+
+/// What a request turned out to be.
+enum Arrived {
+    /// To be submitted; perhaps not for the first time.
+    New(AlertSubmission),
+    /// Submitted before, and too late to be submitted now.
+    Again(SubmittedAlert),
+}
+
 /// Reads and checks an alert; its body is gone when this returns.
 async fn read_alert(
     app: &App,
     service: Arc<Service>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<AlertSubmission, Problem> {
+) -> Result<Arrived, Problem> {
     let body = read_body(app, headers, body).await?;
-    let checked = body::json::<NewAlert>(&body)?.check(app.engine().now())?;
     let claim = idempotency::claim(headers, &service.id, SCOPE, &body)?;
-    Ok(AlertSubmission {
+    let checked = match body::json::<NewAlert>(&body)?.check(app.engine().now()) {
+        Ok(checked) => checked,
+        // A repetition of what passed its checks then is no new alert.
+        Err(problem) => {
+            return replayed(app, claim).await?.map(Arrived::Again).ok_or(problem);
+        }
+    };
+    Ok(Arrived::New(AlertSubmission {
         service,
         expires_at: checked.expires_at,
         lane: checked.lane,
@@ -122,7 +173,7 @@ async fn read_alert(
         audience: checked.audience,
         require_secure_channels: checked.require_secure_channels,
         claim,
-    })
+    }))
 }
 
 /// Reads a body. One that may be longer than an ordinary one needs a place
@@ -162,6 +213,36 @@ fn refused(app: &App, error: &SubmitAlertError) -> Problem {
     }
 }
 
+/// The service's alerts, the newest first.
+///
+/// They are found among everybody's, a bounded number of which is looked
+/// through at a time: a page may have fewer items than asked for, or none, and
+/// still a `next`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/alerts",
+    tag = "sender",
+    operation_id = "listAlerts",
+    security(("SubscriptionKey" = [])),
+    params(AlertsQuery),
+    responses(
+        (status = 200, description = "A page", body = AlertsPage),
+        (status = 403, description = "The service lacks the permission ApiAlertWrite",
+            body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "The service lists too often; see Retry-After",
+            body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(app): State<App>,
+    Sender(service): Sender,
+    Arguments(query): Arguments<AlertsQuery>,
+) -> Result<Json<AlertsPage>, Problem> {
+    permission::require(&service, permission::ALERT_WRITE)?;
+    app.lists().take_service(&service.id, "the service lists its alerts too often")?;
+    query.read(&app, |record| record.alert.service == service.id).await.map(Json)
+}
+
 /// An alert of the service, with how far it is.
 #[utoipa::path(
     get,
@@ -172,10 +253,7 @@ fn refused(app: &App, error: &SubmitAlertError) -> Problem {
     params(("id" = String, Path, description = "The ULID the alert was accepted with")),
     responses(
         (status = 200, description = "Found", body = AlertView),
-        (status = 403, description = "The service lacks the permission ApiAlertWrite",
-            body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "The service has no such alert", body = ProblemBody,
-            content_type = "application/problem+json"),
+        NotOwn,
     )
 )]
 pub async fn read(
@@ -183,15 +261,87 @@ pub async fn read(
     Sender(service): Sender,
     Segments(id): Segments<String>,
 ) -> Result<Json<AlertView>, Problem> {
-    permission::require(&service, permission::ALERT_WRITE)?;
     let record = own(&app, &service, &id).await?;
     AlertView::read(&app, &record).await.map(Json)
 }
 
-/// The alert called `id`, if `service` sent it.
+/// Pauses a running alert: from this answer on no attempt of it starts.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/{id}/pause",
+    tag = "sender",
+    operation_id = "pauseAlert",
+    security(("SubscriptionKey" = [])),
+    params(("id" = String, Path, description = "The ULID the alert was accepted with")),
+    responses(
+        (status = 200, description = "Paused", body = AlertView),
+        NotOwn,
+        (status = 409, description = "It is not running", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
+pub async fn pause(
+    State(app): State<App>,
+    Sender(service): Sender,
+    Segments(id): Segments<String>,
+) -> Result<Json<AlertView>, Problem> {
+    let record = own(&app, &service, &id).await?;
+    Change::Pause.make(&app, record.alert.id).await.map(Json)
+}
+
+/// Lets a paused alert go on.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/{id}/resume",
+    tag = "sender",
+    operation_id = "resumeAlert",
+    security(("SubscriptionKey" = [])),
+    params(("id" = String, Path, description = "The ULID the alert was accepted with")),
+    responses(
+        (status = 200, description = "Running", body = AlertView),
+        NotOwn,
+        (status = 409, description = "It is not paused", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
+pub async fn resume(
+    State(app): State<App>,
+    Sender(service): Sender,
+    Segments(id): Segments<String>,
+) -> Result<Json<AlertView>, Problem> {
+    let record = own(&app, &service, &id).await?;
+    Change::Resume.make(&app, record.alert.id).await.map(Json)
+}
+
+/// Stops a running or paused alert for good. What has reached an inbox stays
+/// there.
+#[utoipa::path(
+    post,
+    path = "/api/v1/alerts/{id}/cancel",
+    tag = "sender",
+    operation_id = "cancelAlert",
+    security(("SubscriptionKey" = [])),
+    params(("id" = String, Path, description = "The ULID the alert was accepted with")),
+    responses(
+        (status = 200, description = "Cancelled", body = AlertView),
+        NotOwn,
+        (status = 409, description = "It has ended", body = ProblemBody,
+            content_type = "application/problem+json"),
+    )
+)]
+pub async fn cancel(
+    State(app): State<App>,
+    Sender(service): Sender,
+    Segments(id): Segments<String>,
+) -> Result<Json<AlertView>, Problem> {
+    let record = own(&app, &service, &id).await?;
+    Change::Cancel.make(&app, record.alert.id).await.map(Json)
+}
+
+/// The alert called `id`, if `service` may send alerts and sent it.
 async fn own(app: &App, service: &Service, id: &str) -> Result<AlertRecord, Problem> {
+    permission::require(service, permission::ALERT_WRITE)?;
     let absent = || Problem::not_found("the service has no alert with this id");
-    let id = MessageId::parse(id).map_err(|_| absent())?;
-    let found = app.read(app.engine().alert(id)).await?;
+    let found = alert::find(app, id).await?;
     found.filter(|record| record.alert.service == service.id).ok_or_else(absent)
 }

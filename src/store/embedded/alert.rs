@@ -78,6 +78,13 @@ impl AlertStore for EmbeddedStore {
         self.write(|reply| Job::Alert(Box::new(alert), claim, reply)).await
     }
 
+    async fn claimed_alert(
+        &self,
+        claim: IdempotencyClaim,
+    ) -> Result<Option<AlertAcceptance>, StoreError> {
+        self.read(move |shared| shared.tables.view().claimed_alert(&claim)).await
+    }
+
     async fn set_alert_status(
         &self,
         id: MessageId,

@@ -23,7 +23,7 @@ use araldo_actors::port::alert_store::{
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
 use super::{Claimed, MemoryStore, Partition, State};
-use crate::store::{claimed_id, published_state, shown_message, stretch_end};
+use crate::store::{claimed_id, published_state, stretch_end};
 
 /// A walk that stored a step.
 pub(super) struct Walked {
@@ -88,7 +88,7 @@ impl Partition {
 
     /// An alert as a message to a citizen.
     pub(super) fn alert_message(&self, code: &FiscalCode, id: MessageId) -> Option<Message> {
-        shown_message(self.alerts.get(&id)?, self.citizen(code)?)
+        self.alerts.get(&id)?.message_to(self.citizen(code)?)
     }
 
     /// An alert in a citizen's inbox as a message with its state.
@@ -146,20 +146,28 @@ impl Partition {
 }
 
 impl State {
+    fn claimed_alert(
+        &self,
+        claim: &IdempotencyClaim,
+    ) -> Result<Option<AlertAcceptance>, StoreError> {
+        let Some(held) = self.claims.get(&claim.scope) else { return Ok(None) };
+        if held.body != claim.body {
+            return Ok(Some(AlertAcceptance::KeyReused));
+        }
+        let what = format!("alert {}, which has a claim, is missing", held.message);
+        let record = self.alerts.get(&held.message).cloned();
+        let record = record.ok_or(StoreError::Damaged(what))?;
+        Ok(Some(AlertAcceptance::Replayed(Box::new(record))))
+    }
+
     fn accept_alert(
         &mut self,
         mut alert: Alert,
         claim: Option<IdempotencyClaim>,
     ) -> Result<AlertAcceptance, StoreError> {
         if let Some(claim) = &claim {
-            if let Some(held) = self.claims.get(&claim.scope) {
-                if held.body != claim.body {
-                    return Ok(AlertAcceptance::KeyReused);
-                }
-                let what = format!("alert {}, which has a claim, is missing", held.message);
-                let record = self.alerts.get(&held.message).cloned();
-                let record = record.ok_or(StoreError::Damaged(what))?;
-                return Ok(AlertAcceptance::Replayed(Box::new(record)));
+            if let Some(before) = self.claimed_alert(claim)? {
+                return Ok(before);
             }
             alert.id = claimed_id(alert.accepted_at, claim);
         }
@@ -207,6 +215,13 @@ impl AlertStore for MemoryStore {
         claim: Option<IdempotencyClaim>,
     ) -> Result<AlertAcceptance, StoreError> {
         self.lock().accept_alert(alert, claim)
+    }
+
+    async fn claimed_alert(
+        &self,
+        claim: IdempotencyClaim,
+    ) -> Result<Option<AlertAcceptance>, StoreError> {
+        self.lock().claimed_alert(&claim)
     }
 
     async fn set_alert_status(

@@ -71,22 +71,33 @@ impl RedisStore {
             if let Applied::Done(_) = self.apply(space, batch).await? {
                 return Ok(Claim::First { message, at });
             }
-            let look = command("HGET", &space.claims(), &[&claim.scope]);
-            let Some(row) = reply::row(self.read_one(space, look).await?, "a claim")? else {
-                // Forgotten just now.
-                continue;
-            };
-            let (state, encoded) = row.split_first().ok_or_else(|| reply::unexpected("a claim"))?;
-            let held: ClaimRow = decode("claims", encoded, || "a claim".to_owned())?;
-            return Ok(match *state {
-                _ if held.body != claim.body => Claim::Other,
-                pending if pending == kind as u8 | PENDING => {
-                    Claim::Pending { message: held.message, at: held.at }
-                }
-                _ => Claim::Done(held.message),
-            });
+            // None: forgotten just now.
+            if let Some(held) = self.claimed(kind, claim).await? {
+                return Ok(held);
+            }
         }
         Err(overtaken())
+    }
+
+    /// The claim that was made, if any.
+    pub(super) async fn claimed(
+        &self,
+        kind: Kind,
+        claim: &IdempotencyClaim,
+    ) -> Result<Option<Claim>, StoreError> {
+        let space = self.by_hash(&claim.scope);
+        let look = command("HGET", &space.claims(), &[&claim.scope]);
+        let found = reply::row(self.read_one(space, look).await?, "a claim")?;
+        let Some(row) = found else { return Ok(None) };
+        let (state, encoded) = row.split_first().ok_or_else(|| reply::unexpected("a claim"))?;
+        let held: ClaimRow = decode("claims", encoded, || "a claim".to_owned())?;
+        Ok(Some(match *state {
+            _ if held.body != claim.body => Claim::Other,
+            pending if pending == kind as u8 | PENDING => {
+                Claim::Pending { message: held.message, at: held.at }
+            }
+            _ => Claim::Done(held.message),
+        }))
     }
 
     /// Notes that a claim was carried out. Nobody waits for it: a claim that

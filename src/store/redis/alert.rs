@@ -51,6 +51,13 @@ impl AlertStore for RedisStore {
         self.accept_one(alert, claim).await
     }
 
+    async fn claimed_alert(
+        &self,
+        claim: IdempotencyClaim,
+    ) -> Result<Option<AlertAcceptance>, StoreError> {
+        self.claimed_before(&claim).await
+    }
+
     async fn set_alert_status(
         &self,
         id: MessageId,

@@ -126,7 +126,8 @@ impl Courier {
                 return Signal::Neutral;
             }
         };
-        let waited = ticket.accepted_at().map(|at| self.clock.now().since(at).as_secs_f64());
+        let seconds = |at| self.clock.now().since(at).as_secs_f64();
+        let waited = ticket.accepted_at().map(|at| (ticket.lane(), seconds(at)));
         self.metrics.answered(&answer, waited);
         let answer = self.judge(answer);
         let signal = signal(&answer);

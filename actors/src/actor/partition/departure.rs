@@ -48,12 +48,16 @@ impl State {
     fn issue(&mut self, code: FiscalCode, attempt: Attempt) {
         let Attempt { message, endpoint, route, retries } = attempt;
         let Some(index) = self.routes.iter().position(|book| book.id == route) else { return };
+        // A first try waits since its message was accepted, which is what the
+        // citizen waits; a later one was not to go before now.
+        let since = if retries == 0 { message.accepted_at } else { self.now() };
         let Some(active) = self.active.get(&code) else { return };
         self.departures[index].push(Ticket::new(Errand {
             endpoint,
             message,
             route,
             retries,
+            since,
             citizen: Arc::clone(&active.cell),
             directory: Arc::clone(&self.context.world.directory),
             home: self.home.clone(),

@@ -10,18 +10,27 @@ use super::super::Failure;
 pub(super) struct Rounds {
     base: PathBuf,
     araldo: PathBuf,
+    /// Appended to every server's configuration.
+    extra_config: String,
     temporary: Option<TempDir>,
 }
 
 impl Rounds {
-    pub(super) fn new(folder: Option<&Path>, araldo: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(
+        folder: Option<&Path>,
+        araldo: &Path,
+        extra_config: String,
+    ) -> Result<Self, Failure> {
+        if !araldo.is_file() {
+            return Err(format!("--araldo {}: no such file", araldo.display()).into());
+        }
         let temporary = if folder.is_none() { Some(tempfile::tempdir()?) } else { None };
         let base = match (folder, &temporary) {
             (Some(folder), _) => folder.to_owned(),
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => PathBuf::from("."),
         };
-        Ok(Self { base, araldo: araldo.to_owned(), temporary })
+        Ok(Self { base, araldo: araldo.to_owned(), extra_config, temporary })
     }
 
     /// The stage of a round, in an empty folder of its own.
@@ -35,7 +44,9 @@ impl Rounds {
         }
         let program = std::env::current_exe()?;
         let sim = SimLauncher { program, args: vec!["launch".to_owned()] };
-        Ok(StageOptions::new(self.araldo.clone(), sim, folder))
+        let mut options = StageOptions::new(self.araldo.clone(), sim, folder);
+        options.extra_config.clone_from(&self.extra_config);
+        Ok(options)
     }
 
     /// Removes what a round left, unless it is to be kept.

@@ -10,6 +10,7 @@ use super::row;
 use crate::store::claimed_id;
 use crate::store::effect::Cell;
 use crate::store::embedded::group::Group;
+use crate::store::embedded::key;
 use crate::store::embedded::overlay::Overlay;
 use crate::store::embedded::row::{ClaimRow, decode, encode};
 use crate::store::embedded::table::{Table, View};
@@ -119,6 +120,23 @@ impl Group {
 }
 
 impl View<'_> {
+    /// What was said of `claim` when it was used before.
+    pub(super) fn claimed_alert(
+        &self,
+        claim: &IdempotencyClaim,
+    ) -> Result<Option<AlertAcceptance>, StoreError> {
+        let Some(row) = self.get(Table::Claims, &key::claim(&claim.scope))? else {
+            return Ok(None);
+        };
+        let held: ClaimRow = decode(Table::Claims, &row, || "a claim".to_owned())?;
+        if held.body != claim.body {
+            return Ok(Some(AlertAcceptance::KeyReused));
+        }
+        let record = self.alert(held.message)?;
+        let record = record.ok_or_else(|| missing(held.message, "which has a claim"))?;
+        Ok(Some(AlertAcceptance::Replayed(Box::new(record))))
+    }
+
     pub(super) fn alert(&self, id: MessageId) -> Result<Option<AlertRecord>, StoreError> {
         let found = self.get(Table::Alerts, &row::record(id))?;
         found.map(|row| read(id, &row)).transpose()

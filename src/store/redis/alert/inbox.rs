@@ -12,10 +12,10 @@ use araldo_actors::port::store::StoreError;
 
 use super::INBOX;
 use crate::store::ledger::{BLOCK, Publication, Shown};
+use crate::store::published_state;
 use crate::store::redis::RedisStore;
 use crate::store::redis::inbox::{Owner, unmarked};
 use crate::store::redis::{reply, row};
-use crate::store::{published_state, shown_message};
 
 /// Rows of the index read at once.
 const ROWS: usize = 1_024;
@@ -81,7 +81,7 @@ impl RedisStore {
 
     async fn shown_to(&self, code: &FiscalCode, alert: &Alert) -> Result<Message, StoreError> {
         let citizen = self.resident(code).await?;
-        let message = citizen.and_then(|(_, citizen)| shown_message(alert, &citizen));
+        let message = citizen.and_then(|(_, citizen)| alert.message_to(&citizen));
         message.ok_or_else(|| StoreError::Damaged(format!("alert {} has no text", alert.id)))
     }
 

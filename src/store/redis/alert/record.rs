@@ -93,6 +93,25 @@ impl RedisStore {
         }
     }
 
+    /// What was said of a claim when it was used before.
+    pub(super) async fn claimed_before(
+        &self,
+        claim: &IdempotencyClaim,
+    ) -> Result<Option<AlertAcceptance>, StoreError> {
+        let (id, pending) = match self.claimed(Kind::Alert, claim).await? {
+            None => return Ok(None),
+            Some(Claim::Other) => return Ok(Some(AlertAcceptance::KeyReused)),
+            Some(Claim::Done(id)) => (id, false),
+            Some(Claim::First { message, .. } | Claim::Pending { message, .. }) => (message, true),
+        };
+        match self.alert_record(id).await? {
+            Some(record) => Ok(Some(AlertAcceptance::Replayed(Box::new(record)))),
+            // Whoever made it got no further: it is still to be carried out.
+            None if pending => Ok(None),
+            None => Err(missing(id, "which has a claim")),
+        }
+    }
+
     /// Stores an alert as running, once.
     async fn store_alert(&self, alert: Alert) -> Result<AlertAcceptance, StoreError> {
         if let Some(record) = self.alert_record(alert.id).await? {

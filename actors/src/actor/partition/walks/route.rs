@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::inbox::check;
@@ -173,8 +173,11 @@ impl State {
             directory: Arc::clone(&self.context.world.directory),
             home: self.home.clone(),
             flying: AtomicUsize::new(0),
+            left_at: AtomicU64::new(0),
         });
         let flight = Flight { load, batch, again: None, extra: Vec::new() };
+        let lane = self.walks.alerts[alert].running.alert.lane;
+        self.walks.aloft[route][usize::from(retry)][lane] += 1;
         *self.walks.alerts[alert].routes[route].flight(retry) = Some(flight);
         self.fly_again(alert, route, retry);
     }
@@ -182,6 +185,7 @@ impl State {
     /// Hands what is open of a flight to the route; with nothing open it is
     /// over.
     pub(super) fn fly_again(&mut self, alert: usize, route: usize, retry: bool) {
+        let now = self.now();
         let walk = &mut self.walks.alerts[alert].routes[route];
         walk.show();
         let Some(flight) = walk.flight(retry) else { return };
@@ -191,7 +195,7 @@ impl State {
             self.settle(alert, route, retry);
             return;
         }
-        let tickets = flight.batch.tickets(&open);
+        let tickets = flight.batch.tickets(&open, now);
         // With no route living they drop, and come back at once.
         self.context.routes[route].address.cast(RouteMessage::Dispatch(tickets));
     }
@@ -265,13 +269,14 @@ impl State {
         let walk = &mut self.walks.alerts[alert].routes[route];
         let Some(mut flight) = walk.flight(retry).take() else { return };
         if let Some(outcome) = running.verdict() {
-            flight.load.end_open(outcome);
+            flight.load.give_up(outcome);
         } else if draining || running.status() == AlertStatus::Paused {
             flight.load.put_off(now);
         }
         if flight.load.is_settled() {
             let landing = flight.load.finish(&walk.cursor);
             walk.show();
+            self.walks.aloft[route][usize::from(retry)][running.alert.lane] -= 1;
             self.step(alert, Which::Route(route), landing, flight.extra, None);
             return;
         }

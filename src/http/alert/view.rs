@@ -14,9 +14,9 @@ use araldo_actors::port::alert_store::{AlertProgress, WalkTotals};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::new_alert::{AudienceIn, AudienceOut};
 use crate::http::app::App;
 use crate::http::problem::Problem;
+use crate::http::sender::new_alert::{AudienceIn, AudienceOut};
 use crate::http::validate::iso;
 
 /// An alert.
@@ -65,7 +65,8 @@ struct Progress {
     of: u64,
     /// Visited citizens who belong to the audience.
     recipients: u64,
-    /// The inbox walk, and one for each route.
+    /// The inbox walk, and one for each route; of an alert that ended, for each
+    /// that was walked.
     walks: Vec<WalkOut>,
 }
 
@@ -141,10 +142,11 @@ impl Progress {
         let of = record.ends.iter().copied().map(u64::from).sum();
         let mut stored = progress.walks;
         let begun = |walk| (walk, WalkTotals { end: of, ..WalkTotals::default() });
-        // A walk that has not stored a step yet is one that has come nowhere.
-        let known = std::iter::once(Walk::Inbox)
-            .chain(routes.iter().map(|route| Walk::Route(route.id.clone())));
-        for walk in known {
+        // A walk that has not stored a step yet is one that has come nowhere. One
+        // that did not by the end was none: its route is newer than the alert.
+        let ahead = routes.iter().filter(|_| !record.status.is_final());
+        let ahead = ahead.map(|route| Walk::Route(route.id.clone()));
+        for walk in std::iter::once(Walk::Inbox).chain(ahead) {
             if !stored.iter().any(|(one, _)| *one == walk) {
                 stored.push(begun(walk));
             }
