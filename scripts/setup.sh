@@ -33,6 +33,9 @@ command -v cc >/dev/null || missing+=(build-essential)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 [ -x /usr/sbin/postfix ] || missing+=(postfix)
+redis=
+command -v redis-server >/dev/null && command -v redis-cli >/dev/null || redis=redis-server
+missing+=($redis)
 [ -x /usr/bin/chromium ] || missing+=(chromium fonts-liberation)
 # Asked for apart: its package starts a service and recommends another one.
 [ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ] || prometheus=(prometheus)

@@ -3,7 +3,9 @@
 //!
 //! [`memory`] is the reference: small, obviously right, and the oracle that
 //! the others are compared with under random sequences of operations.
-//! [`embedded`] keeps everything in one folder of one machine.
+//! [`embedded`] keeps everything in one folder of one machine, [`redis`] in a
+//! Redis that many share. What a step does to rows is decided once for these two
+//! (in `effect`); the reference decides for itself.
 //!
 //! What the port leaves open is decided once, here, for all of them:
 //!

@@ -14,7 +14,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use araldo::store::redis::{RedisOptions, RedisStore, Servers};
 
@@ -66,6 +67,26 @@ impl Server {
             .chain(extra)
             .map(|argument| (*argument).to_owned())
             .collect();
+        let shell = run(folder.path(), &arguments);
+        let server = Self { shell, port, folder, arguments };
+        server.await_answer();
+        server
+    }
+
+    /// Starts a sentinel of a master, called `araldo`.
+    pub fn sentinel(master: &Self) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let file = folder.path().join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nlogfile /dev/null\n\
+             sentinel monitor araldo 127.0.0.1 {} 2\n\
+             sentinel down-after-milliseconds araldo 1000\n\
+             sentinel failover-timeout araldo 5000\n",
+            folder.path().display(),
+            master.port
+        );
+        std::fs::write(&file, text).unwrap();
+        let arguments = vec![file.to_str().unwrap().to_owned(), "--sentinel".to_owned()];
         let shell = run(folder.path(), &arguments);
         let server = Self { shell, port, folder, arguments };
         server.await_answer();

@@ -9,5 +9,6 @@ mod crash;
 mod fence;
 mod loss;
 mod open;
-mod proxy;
+pub mod proxy;
 mod replica;
+mod sentinel;

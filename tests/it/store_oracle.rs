@@ -27,6 +27,7 @@ use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{Acceptance, Journal, Step, Store, Swap};
 
 use crate::redis_kit::{own, shared_cluster, shared_server};
+use crate::redis_store::proxy::Proxy;
 use crate::store_fixture::{
     PARTITIONS, citizen, claim, code, device, embedded, endpoint, erasure, folder, home, inbox,
     journal, leaving, message, message_in, plan, route,
@@ -301,7 +302,7 @@ fn copy_files(from: &Path, to: &Path) {
 /// The store that is compared with the reference.
 enum Candidate {
     Embedded { folder: TempDir, store: Option<Arc<EmbeddedStore>> },
-    Redis { options: Box<RedisOptions>, store: Arc<RedisStore> },
+    Redis { options: Box<RedisOptions>, store: Arc<RedisStore>, proxy: Option<Proxy> },
 }
 
 impl Candidate {
@@ -313,7 +314,25 @@ impl Candidate {
 
     async fn redis(options: RedisOptions) -> Self {
         let store = Arc::new(RedisStore::open(&options).await.unwrap());
-        Self::Redis { options: Box::new(options), store }
+        Self::Redis { options: Box::new(options), store, proxy: None }
+    }
+
+    /// The same, on a way that can lose answers.
+    async fn lossy() -> Self {
+        let proxy = Proxy::start(shared_server().port).await;
+        let options = own(proxy.servers());
+        let store = Arc::new(RedisStore::open(&options).await.unwrap());
+        Self::Redis { options: Box::new(options), store, proxy: Some(proxy) }
+    }
+
+    /// Has the next answers lost: not of a takeover or of new citizens, who get
+    /// another epoch and other ordinals when they are repeated.
+    fn lose(&self, operation: &Operation, count: u32) {
+        let quiet =
+            matches!(operation, Operation::Open(_) | Operation::Put(_) | Operation::Swap { .. });
+        if let Self::Redis { proxy: Some(proxy), .. } = self {
+            proxy.lose(if quiet { 0 } else { count });
+        }
     }
 
     fn store(&self) -> Arc<dyn Store> {
@@ -335,7 +354,7 @@ impl Candidate {
                 }
                 *store = Some(embedded(folder.path()));
             }
-            Self::Redis { options, store } => {
+            Self::Redis { options, store, .. } => {
                 *store = Arc::new(RedisStore::open(options).await.unwrap());
             }
         }
@@ -345,16 +364,19 @@ impl Candidate {
 async fn side_by_side(
     mut candidate: Candidate,
     operations: Vec<Operation>,
+    losses: &[u32],
 ) -> Result<(), TestCaseError> {
     let oracle = MemoryStore::new(PARTITIONS);
     let mut known = Known::default();
-    for operation in &operations {
+    for (operation, losses) in operations.iter().zip(losses.iter().cycle()) {
         if let Operation::Restart | Operation::Kill = operation {
             candidate.restart(matches!(operation, Operation::Kill)).await;
             continue;
         }
         let expected = run(&oracle, operation, &known).await;
+        candidate.lose(operation, *losses);
         let found = run(&*candidate.store(), operation, &known).await;
+        candidate.lose(operation, 0);
         prop_assert_eq!(&found, &expected, "{:?}", operation);
         match operation {
             Operation::Accept { n, to, .. } if expected.starts_with("Ok(Accepted") => {
@@ -386,13 +408,14 @@ fn compare<F: Future<Output = Candidate>>(
     candidate: impl FnOnce() -> F,
     populated: bool,
     operations: Vec<Operation>,
+    losses: &[u32],
 ) -> Result<(), TestCaseError> {
     // Nobody writes to a partition without having taken it over.
     let mut beginning: Vec<_> = (0..PARTITIONS).map(Operation::Open).collect();
     beginning.extend(if populated { population() } else { Vec::new() });
     let operations = beginning.into_iter().chain(operations).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { side_by_side(candidate().await, operations).await })
+    runtime.block_on(async { side_by_side(candidate().await, operations, losses).await })
 }
 
 /// Id of the newest journal entry of a person's partition.
@@ -408,7 +431,7 @@ proptest! {
         populated in proptest::bool::weighted(0.8),
         operations in proptest::collection::vec(operation(), 10..100)
     ) {
-        compare(async || Candidate::embedded(), populated, operations)?;
+        compare(async || Candidate::embedded(), populated, operations, &[0])?;
     }
 }
 
@@ -421,7 +444,7 @@ proptest! {
         operations in proptest::collection::vec(operation(), 10..100)
     ) {
         let options = own(Servers::Single(shared_server().url()));
-        compare(|| Candidate::redis(options), populated, operations)?;
+        compare(|| Candidate::redis(options), populated, operations, &[0])?;
     }
 }
 
@@ -434,7 +457,15 @@ proptest! {
         operations in proptest::collection::vec(operation(), 10..100)
     ) {
         let options = own(shared_cluster().servers());
-        compare(|| Candidate::redis(options), populated, operations)?;
+        compare(|| Candidate::redis(options), populated, operations, &[0])?;
+    }
+
+    #[test]
+    fn the_redis_store_answers_as_the_reference_does_whatever_answers_are_lost(
+        operations in proptest::collection::vec(operation(), 10..100),
+        losses in proptest::collection::vec(0..4_u32, 1..20),
+    ) {
+        compare(Candidate::lossy, true, operations, &losses)?;
     }
 }
 

@@ -133,7 +133,7 @@ impl RedisStore {
             Claim::Done(id) => Ok(Acceptance::Replayed { id }),
             Claim::First { message: id, at } | Claim::Pending { message: id, at } => {
                 (message.id, message.accepted_at) = (id, at);
-                let acceptance = self.append(&message).await?;
+                let acceptance = self.append(&message).await.map_err(left_open)?;
                 self.claim_is_done(Kind::Message, &claim, id, at);
                 Ok(acceptance)
             }
@@ -162,6 +162,15 @@ impl RedisStore {
         } else {
             Acceptance::Replayed { id }
         })
+    }
+}
+
+/// The error once a claim was made: something is left, and a retry under the
+/// same key settles it.
+pub(super) fn left_open(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Unavailable(reason) => StoreError::Unconfirmed(reason),
+        other => other,
     }
 }
 

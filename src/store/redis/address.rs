@@ -120,14 +120,13 @@ impl RedisStore {
                 return Ok(false);
             }
             held = self.holder(address).await?;
-            match held {
-                Some(held) if held == mine => return Ok(true),
-                Some(held) if !held.is_same(mine) => {
-                    if self.validator(held, address).await?.is_some() {
-                        return Ok(false);
-                    }
-                }
-                _ => {}
+            if held == Some(mine) {
+                return Ok(true);
+            }
+            if let Some(other) = held.filter(|held| !held.is_same(mine))
+                && self.validator(other, address).await?.is_some()
+            {
+                return Ok(false);
             }
         }
         Err(overtaken())

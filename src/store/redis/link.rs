@@ -180,6 +180,10 @@ impl Link {
             };
             match answer.map(|values| judge(values, &ask)) {
                 Ok(Verdict::Answered(values)) => return Ok(Written { values, repeated }),
+                // An earlier try may have been carried out all the same.
+                Ok(Verdict::Refused(StoreError::Unavailable(why))) if repeated && write => {
+                    return Err(StoreError::Unconfirmed(why));
+                }
                 Ok(Verdict::Refused(error)) => return Err(error),
                 // Some of its keys may be there already and others not yet.
                 Ok(Verdict::Ask(_)) if ask.commands.len() > 1 => {
@@ -190,20 +194,20 @@ impl Link {
                     reason = "its slot is being moved".to_owned();
                 }
                 Ok(Verdict::Moved) => {
-                    self.look(deadline, None).await;
+                    self.look(deadline, pause).await;
                     reason = "its slot was moved".to_owned();
                 }
                 Ok(Verdict::Again(why)) => {
-                    self.look(deadline, Some(pause)).await;
+                    self.look(deadline, pause).await;
                     reason = why;
                 }
                 Err(Fault::Unsent(why)) => {
-                    self.look(deadline, Some(pause)).await;
+                    self.look(deadline, pause).await;
                     reason = why.to_string();
                 }
                 Err(Fault::Lost(why)) => {
                     repeated = true;
-                    self.look(deadline, Some(pause)).await;
+                    self.look(deadline, pause).await;
                     reason = why.to_string();
                 }
                 Err(Fault::Short { confirmed, wanted }) => {
@@ -249,8 +253,9 @@ impl Link {
             return Arc::clone(node);
         }
         let info = match &self.kind {
+            Kind::Single => self.servers[0].clone(),
             Kind::Sentinel { master, .. } => connection::at(master, address),
-            _ => connection::at(&self.servers[0], address),
+            Kind::Cluster => connection::at(&self.servers[0], address),
         };
         let node = Arc::new(Node::start(info, &self.manner));
         nodes.insert(address.to_owned(), Arc::clone(&node));
@@ -258,11 +263,9 @@ impl Link {
     }
 
     /// Waits, then looks up who holds what, unless somebody just did.
-    async fn look(&self, deadline: Instant, pause: Option<Duration>) {
+    async fn look(&self, deadline: Instant, pause: Duration) {
         let began = Instant::now();
-        if let Some(pause) = pause {
-            sleep(pause).await;
-        }
+        sleep(pause).await;
         let looking = async {
             let mut looked = self.looked.lock().await;
             if looked.is_some_and(|at| at >= began) {

@@ -19,6 +19,7 @@ use araldo_actors::policy::admission::AdmissionLimits;
 use araldo_actors::policy::restart::Intensity;
 use araldo_actors::port::clock::Clock;
 use araldo_actors::port::rng::Rng;
+use araldo_actors::port::store::Store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -99,7 +100,7 @@ impl Harness {
         Self::start_with(OPTIONS, Arc::new(MemoryStore::new(OPTIONS.partitions))).await
     }
 
-    pub async fn start_with(options: EngineOptions, store: Arc<MemoryStore>) -> Self {
+    pub async fn start_with<S: Store>(options: EngineOptions, store: Arc<S>) -> Self {
         let start = Instant::now();
         let clock =
             Arc::new(TestClock { start, panic_every: AtomicU32::new(0), looks: AtomicU32::new(0) });

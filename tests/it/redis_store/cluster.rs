@@ -1,6 +1,7 @@
 //! A Cluster that changes under a store: slots that move, masters that die.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use araldo::store::redis::{RedisOptions, RedisStore};
 use araldo_actors::port::store::Store;

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use araldo::store::redis::{RedisOptions, RedisStore, Servers};
 use araldo_actors::domain::id::MessageId;

@@ -1,7 +1,8 @@
 //! Answers lost on the way: what was written once is not written twice.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use araldo::store::redis::{RedisOptions, RedisStore, Servers};
 use araldo_actors::domain::alert::AlertStatus;

@@ -2,7 +2,8 @@
 
 use araldo::store::redis::{OpenError, RedisOptions, RedisStore, Servers};
 use araldo_actors::port::store::Store;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::redis_kit::{free_port, own, shared_server};
 use crate::store_fixture::{PARTITIONS, accept, citizen, code};

@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 
 use crate::store::codec::{decode, encode};
 use crate::store::redis::RedisStore;
-use crate::store::redis::accept::{Claim, Kind};
+use crate::store::redis::accept::{Claim, Kind, left_open};
 use crate::store::redis::base::{TRIES, command, overtaken};
 use crate::store::redis::batch::{Applied, Batch};
 use crate::store::redis::reply;
@@ -86,7 +86,7 @@ impl RedisStore {
                 // It lives as long as it was to live from then on.
                 let lives = alert.expires_at.since(alert.accepted_at);
                 (alert.id, alert.accepted_at, alert.expires_at) = (id, at, at.after(lives));
-                let acceptance = self.store_alert(alert).await?;
+                let acceptance = self.store_alert(alert).await.map_err(left_open)?;
                 self.claim_is_done(Kind::Alert, &claim, id, at);
                 Ok(acceptance)
             }

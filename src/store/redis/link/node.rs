@@ -1,4 +1,4 @@
-//! One server: a few connections that write, in groups, and one that reads.
+//! One server: a few connections that write, in groups, and two that read.
 //!
 //! # Group commit
 //!
@@ -28,6 +28,8 @@ use super::{Ask, Manner};
 
 /// Connections that write to one server.
 const WRITERS: usize = 4;
+/// Connections that read: each is read and taken apart by one task.
+const READERS: usize = 2;
 /// Most commands in a group.
 const GROUP_COMMANDS: usize = 1_000;
 /// Bytes after which a group is closed.
@@ -69,8 +71,8 @@ struct Job {
 pub(super) struct Node {
     info: ConnectionInfo,
     writers: Vec<mpsc::Sender<Job>>,
+    readers: Vec<Mutex<Connection>>,
     next: AtomicUsize,
-    reader: Mutex<Connection>,
     _tasks: JoinSet<()>,
 }
 
@@ -86,8 +88,9 @@ impl Node {
             jobs
         });
         let writers = writers.collect();
-        let reader = Mutex::new(Connection::new(info.clone(), manner));
-        Self { info, writers, next: AtomicUsize::new(0), reader, _tasks: tasks }
+        let reader = || Mutex::new(Connection::new(info.clone(), manner));
+        let readers = (0..READERS).map(|_| reader()).collect();
+        Self { info, writers, readers, next: AtomicUsize::new(0), _tasks: tasks }
     }
 
     /// How it is reached.
@@ -129,8 +132,7 @@ impl Node {
     }
 
     fn writer(&self) -> &mpsc::Sender<Job> {
-        let next = self.next.fetch_add(1, Ordering::Relaxed);
-        &self.writers[next % WRITERS]
+        &self.writers[self.next.fetch_add(1, Ordering::Relaxed) % WRITERS]
     }
 
     async fn write(&self, ask: Arc<Ask>, asking: bool, decided: Arc<AtomicBool>) -> Answer {
@@ -143,19 +145,19 @@ impl Node {
     }
 
     async fn read(&self, ask: &Ask, asking: bool) -> Answer {
-        let (mut open, number) = match self.reader.lock().await.open().await {
+        let reader = &self.readers[self.next.fetch_add(1, Ordering::Relaxed) % READERS];
+        let (mut open, number) = match reader.lock().await.open().await {
             Ok(open) => open,
             Err(why) => return Err(Fault::Unsent(why.into())),
         };
         let mut pipeline = Pipeline::with_capacity(ask.commands.len());
         add(&mut pipeline, ask, asking);
-        match send(&mut open, &pipeline).await {
-            Ok(values) => Ok(own(values.into_iter(), ask.commands.len(), asking)),
-            Err(why) => {
-                self.reader.lock().await.drop_open(number);
-                Err(Fault::Lost(why.into()))
-            }
+        let sent = send(&mut open, &pipeline).await;
+        let values = sent.map(|all| own(&mut all.into_iter(), ask.commands.len(), asking));
+        if values.as_ref().map_or(true, |values| values.iter().any(is_stale)) {
+            reader.lock().await.drop_open(number);
         }
+        values.map_err(|why| Fault::Lost(why.into()))
     }
 }
 
@@ -169,7 +171,7 @@ fn add(pipeline: &mut Pipeline, ask: &Ask, asking: bool) {
 }
 
 /// The next `count` answers, without those of `ASKING`.
-fn own(mut values: impl Iterator<Item = Value>, count: usize, asking: bool) -> Vec<Value> {
+fn own(values: &mut impl Iterator<Item = Value>, count: usize, asking: bool) -> Vec<Value> {
     let mut own = Vec::with_capacity(count);
     for _ in 0..count {
         if asking {
