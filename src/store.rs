@@ -38,13 +38,13 @@
 //!   books. What remains are the idempotency claims (hashes, and the id of a
 //!   message that is gone; forgotten after a day) and the record.
 
-use araldo_actors::domain::alert::{Alert, Cursor, Walk};
+use araldo_actors::domain::alert::{Cursor, Walk};
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint, MessageState};
 use araldo_actors::domain::id::MessageId;
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::ledger::{LONGEST_RUN, Mark, Run};
-use araldo_actors::domain::message::{Content, FeatureLevel, Message, MessageStatus};
+use araldo_actors::domain::message::MessageStatus;
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
@@ -169,31 +169,6 @@ pub fn check_walk(
         Some(behind) if behind <= cursor.next => Ok(()),
         _ => refused("its run does not lie before its cursor"),
     }
-}
-
-/// What `citizen` reads of an alert, as a message; none when the alert has no
-/// text at all.
-#[must_use]
-pub fn shown_message(alert: &Alert, citizen: &Citizen) -> Option<Message> {
-    let text = alert.texts.get(&alert.language(citizen)).or_else(|| alert.texts.values().next())?;
-    let lives = alert.expires_at.since(alert.accepted_at).as_secs();
-    Some(Message {
-        id: alert.id,
-        fiscal_code: citizen.fiscal_code,
-        service: alert.service.clone(),
-        accepted_at: alert.accepted_at,
-        time_to_live: u32::try_from(lives).unwrap_or(u32::MAX),
-        lane: alert.lane,
-        feature_level: FeatureLevel::Standard,
-        content: Content {
-            subject: text.subject.clone(),
-            markdown: text.markdown.clone(),
-            require_secure_channels: alert.require_secure_channels,
-            due_date: None,
-            payment: None,
-            extra: None,
-        },
-    })
 }
 
 /// The state of an alert as one of a citizen's messages: delivered to the

@@ -23,7 +23,7 @@ use araldo_actors::port::alert_store::{
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
 use super::{Claimed, MemoryStore, Partition, State};
-use crate::store::{claimed_id, published_state, shown_message, stretch_end};
+use crate::store::{claimed_id, published_state, stretch_end};
 
 /// A walk that stored a step.
 pub(super) struct Walked {
@@ -88,7 +88,7 @@ impl Partition {
 
     /// An alert as a message to a citizen.
     pub(super) fn alert_message(&self, code: &FiscalCode, id: MessageId) -> Option<Message> {
-        shown_message(self.alerts.get(&id)?, self.citizen(code)?)
+        self.alerts.get(&id)?.message_to(self.citizen(code)?)
     }
 
     /// An alert in a citizen's inbox as a message with its state.

@@ -25,7 +25,7 @@ use araldo_actors::port::store::StoreError;
 use super::row::{self, INBOX, Publication, Shown, damaged, split};
 use crate::store::embedded::row::{InboxRow, unreadable};
 use crate::store::embedded::table::{Table, View};
-use crate::store::{published_state, shown_message};
+use crate::store::published_state;
 
 /// Entries of an inbox, or why one cannot be read.
 type Entry = Result<InboxEntry, StoreError>;
@@ -193,7 +193,7 @@ impl View<'_> {
         alert: &Alert,
     ) -> Result<Message, StoreError> {
         let citizen = self.citizen(partition, code)?;
-        let message = citizen.and_then(|citizen| shown_message(alert, &citizen));
+        let message = citizen.and_then(|citizen| alert.message_to(&citizen));
         message.ok_or_else(|| StoreError::Damaged(format!("alert {} has no text", alert.id)))
     }
 
