@@ -11,6 +11,7 @@
 //! store while the books still hold deliveries of it that wait, and a crash in
 //! between leaves it running or paused: nobody was told otherwise.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -29,14 +30,36 @@ pub use running::RunningAlert;
 /// Alerts under way at one time; more are refused. Each has a cursor for every
 /// partition and route in memory.
 pub const MAX_OPEN: usize = 1_000;
+/// Alerts that ended last and are remembered, so that nobody takes one up
+/// again who read its record before: more than end while a record is carried
+/// from the store to the board.
+const ENDED: usize = MAX_OPEN;
+
+/// What is on the board.
+#[derive(Default)]
+struct List {
+    /// By lane, then by age: the order in which partitions serve them.
+    open: Vec<Arc<RunningAlert>>,
+    /// The newest last.
+    ended: VecDeque<MessageId>,
+}
+
+impl List {
+    fn end(&mut self, id: MessageId) {
+        self.open.retain(|one| one.alert.id != id);
+        if self.ended.len() == ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(id);
+    }
+}
 
 /// See the module's text.
 pub struct AlertBoard {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
     partitions: Arc<[PartitionHandle]>,
-    /// By lane, then by age: the order in which partitions serve them.
-    open: Mutex<Vec<Arc<RunningAlert>>>,
+    list: Mutex<List>,
     /// Raised with each change of the list.
     version: AtomicU64,
     metrics: AlertMetrics,
@@ -56,7 +79,7 @@ impl AlertBoard {
             store,
             directory,
             partitions,
-            open: Mutex::default(),
+            list: Mutex::default(),
             version: AtomicU64::new(0),
             metrics: AlertMetrics::new(),
         };
@@ -67,9 +90,9 @@ impl AlertBoard {
         Ok(board)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<RunningAlert>>> {
-        // Each change of the list is one insert or remove: never half done.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, List> {
+        // No step of a change can fail: never half done.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Which list this is: another number means another list.
@@ -79,36 +102,40 @@ impl AlertBoard {
 
     /// The alerts under way, in the order in which they are served.
     pub fn all(&self) -> Vec<Arc<RunningAlert>> {
-        self.lock().clone()
+        self.lock().open.clone()
     }
 
     /// The alert called `id`, while it is under way.
     pub fn get(&self, id: MessageId) -> Option<Arc<RunningAlert>> {
-        self.lock().iter().find(|one| one.alert.id == id).cloned()
+        self.lock().open.iter().find(|one| one.alert.id == id).cloned()
     }
 
     /// Whether no further alert may be accepted.
     pub fn is_full(&self) -> bool {
-        self.lock().len() >= MAX_OPEN
+        self.lock().open.len() >= MAX_OPEN
     }
 
-    fn add(&self, record: AlertRecord) -> Arc<RunningAlert> {
+    fn add(&self, record: AlertRecord) -> Option<Arc<RunningAlert>> {
         let service = self.directory.service(&record.alert.service);
         let made = Arc::new(RunningAlert::new(record, service.as_deref()));
-        let mut open = self.lock();
-        if let Some(known) = open.iter().find(|one| one.alert.id == made.alert.id) {
-            return Arc::clone(known);
+        let mut list = self.lock();
+        if let Some(known) = list.open.iter().find(|one| one.alert.id == made.alert.id) {
+            return Some(Arc::clone(known));
+        }
+        if list.ended.contains(&made.alert.id) {
+            return None;
         }
         let rank = |one: &RunningAlert| (one.alert.lane, one.alert.id);
-        let place = open.partition_point(|one| rank(one) < rank(&made));
-        open.insert(place, Arc::clone(&made));
+        let place = list.open.partition_point(|one| rank(one) < rank(&made));
+        list.open.insert(place, Arc::clone(&made));
         self.version.fetch_add(1, Ordering::AcqRel);
-        made
+        Some(made)
     }
 
-    /// Takes up an alert that is open in the store; harmless when it is on the
-    /// board.
-    pub fn adopt(&self, record: AlertRecord) -> Arc<RunningAlert> {
+    /// Takes up an alert that was open in the store when `record` was read;
+    /// harmless when it is on the board. None when it has ended since: its
+    /// record in the store says how.
+    pub fn adopt(&self, record: AlertRecord) -> Option<Arc<RunningAlert>> {
         let adopted = self.add(record);
         self.show();
         self.poke();
@@ -213,7 +240,7 @@ impl AlertBoard {
         let open = [AlertStatus::Running, AlertStatus::Paused];
         let stored = self.store.set_alert_status(alert.alert.id, &open, to, now).await?;
         alert.settle(stored.map_or(to, |record| record.status));
-        self.lock().retain(|one| one.alert.id != alert.alert.id);
+        self.lock().end(alert.alert.id);
         self.version.fetch_add(1, Ordering::AcqRel);
         self.show();
         self.poke();
@@ -222,9 +249,9 @@ impl AlertBoard {
     }
 
     fn show(&self) {
-        let open = self.lock();
-        let count = |status| open.iter().filter(|one| one.status() == status).count();
-        let oldest = open.iter().map(|one| one.alert.accepted_at).min();
+        let list = self.lock();
+        let count = |status| list.open.iter().filter(|one| one.status() == status).count();
+        let oldest = list.open.iter().map(|one| one.alert.accepted_at).min();
         self.metrics.open(count(AlertStatus::Running), count(AlertStatus::Paused), oldest);
     }
 }

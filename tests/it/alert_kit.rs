@@ -61,9 +61,18 @@ impl Herald {
         exchange(&self.base, Method::POST, &path, &headers, Bytes::new()).await
     }
 
+    pub async fn status(&self, id: &str) -> String {
+        self.view(id).await["status"].as_str().unwrap().to_owned()
+    }
+
     /// Waits for the end of an alert, which must be this.
     pub async fn ends(&self, id: &str, status: &str) -> Value {
-        let deadline = Instant::now() + LIMIT;
+        self.ends_within(id, status, LIMIT).await
+    }
+
+    /// The same, of a longer one.
+    pub async fn ends_within(&self, id: &str, status: &str, limit: Duration) -> Value {
+        let deadline = Instant::now() + limit;
         loop {
             let view = self.view(id).await;
             if !matches!(view["status"].as_str(), Some("running" | "paused")) {

@@ -9,11 +9,18 @@
 )]
 
 mod alert_api;
+mod alert_change;
 mod alert_citizen;
 mod alert_cli;
+mod alert_control;
+mod alert_crash;
+mod alert_expiry;
 mod alert_kit;
+mod alert_lane;
+mod alert_outage;
 mod alert_reach;
 mod alert_stop;
+mod alert_town;
 mod citizen_contract;
 mod citizen_data;
 mod cli;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
-use crate::domain::alert::{Alert, AlertRecord, AlertStatus, AlertText};
+use crate::domain::alert::{Alert, AlertRecord, AlertStatus, AlertText, Members};
 use crate::domain::citizen::{Citizen, Language};
 use crate::domain::delivery::Endpoint;
 use crate::domain::email::Email;
@@ -30,6 +30,8 @@ pub struct RunningAlert {
     pub alert: Alert,
     /// The ordinal its walks end at, for each partition.
     pub ends: Vec<u32>,
+    /// Whom it is for.
+    pub members: Members,
     status: AtomicU8,
     /// When it was stopped, in milliseconds.
     stopped_at: AtomicU64,
@@ -78,6 +80,7 @@ impl RunningAlert {
             anonymous: anonymous.into_iter().collect(),
             changing: tokio::sync::Mutex::new(()),
             settled: watch::Sender::new(false),
+            members: Members::from(&alert.audience),
             alert,
             ends,
         }
@@ -102,7 +105,9 @@ impl RunningAlert {
     /// Stops it for good.
     pub(super) fn stop(&self, to: AlertStatus, at: Millis) -> Result<(), AlertStatus> {
         let next = |now| (now <= code(AlertStatus::Paused)).then_some(code(to));
-        self.stopped_at.fetch_max(at.0, Ordering::AcqRel);
+        // The first stop counts, and is there before the status says so: a
+        // second one must not put the end off.
+        let _ = self.stopped_at.compare_exchange(0, at.0, Ordering::AcqRel, Ordering::Acquire);
         let stopped = self.status.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         stopped.map(|_| ()).map_err(|_| self.status())
     }

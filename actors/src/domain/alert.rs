@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::area::Area;
+use super::area::{Area, AreaSet};
 use super::books::DeliveryTotals;
 use super::citizen::{Citizen, Language};
 use super::id::{MessageId, RouteId, ServiceId};
@@ -41,17 +41,35 @@ pub enum Audience {
     Areas(Vec<Area>),
 }
 
-impl Audience {
-    /// Whether `citizen` belongs to it.
+/// An audience, ready to be asked about many citizens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Members {
+    /// Every citizen.
+    Everyone,
+    /// Who lives in one of these areas.
+    Residents(AreaSet),
+}
+
+impl Members {
+    /// Whether `citizen` is one.
     #[must_use]
-    pub fn includes(&self, citizen: &Citizen) -> bool {
+    pub fn include(&self, citizen: &Citizen) -> bool {
         match self {
             Self::Everyone => true,
-            Self::Areas(areas) => citizen
+            Self::Residents(areas) => citizen
                 .municipality
                 .as_deref()
                 .and_then(|code| code.parse().ok())
-                .is_some_and(|code| areas.iter().any(|area| area.contains(code))),
+                .is_some_and(|code| areas.contain(code)),
+        }
+    }
+}
+
+impl From<&Audience> for Members {
+    fn from(audience: &Audience) -> Self {
+        match audience {
+            Audience::Everyone => Self::Everyone,
+            Audience::Areas(areas) => Self::Residents(areas.iter().copied().collect()),
         }
     }
 }

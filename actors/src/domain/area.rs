@@ -4,6 +4,8 @@
 //! province; which region a province belongs to is a table of 107 rows
 //! (ISTAT, "Codici statistici delle unità amministrative territoriali").
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::id::InvalidId;
@@ -74,6 +76,28 @@ impl Area {
     }
 }
 
+/// Areas, to be asked about many municipalities: three look-ups each, however
+/// many areas there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AreaSet(BTreeSet<Area>);
+
+impl AreaSet {
+    /// Whether the municipality with code `municipality` lies in one of them.
+    #[must_use]
+    pub fn contain(&self, municipality: u32) -> bool {
+        let province = u16::try_from(municipality / 1_000).unwrap_or(u16::MAX);
+        self.0.contains(&Area::Municipality(municipality))
+            || self.0.contains(&Area::Province(province))
+            || region(province).is_some_and(|code| self.0.contains(&Area::Region(code)))
+    }
+}
+
+impl FromIterator<Area> for AreaSet {
+    fn from_iter<I: IntoIterator<Item = Area>>(areas: I) -> Self {
+        Self(areas.into_iter().collect())
+    }
+}
+
 /// The code, as parsed.
 impl std::fmt::Display for Area {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -87,7 +111,7 @@ impl std::fmt::Display for Area {
 
 #[cfg(test)]
 mod tests {
-    use super::{Area, region};
+    use super::{Area, AreaSet, region};
 
     #[test]
     fn there_are_107_provinces_in_20_regions() {
@@ -118,6 +142,24 @@ mod tests {
             ("01", false),
         ] {
             assert_eq!(Area::parse(code).map(|area| area.contains(milan)), Ok(inside), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_set_contains_what_one_of_its_areas_contains() {
+        let codes = ["015146", "015", "03", "016024", "082", "19", "058091"];
+        let areas: Vec<Area> = codes.iter().filter_map(|code| Area::parse(code).ok()).collect();
+        assert_eq!(areas.len(), codes.len());
+        let homes =
+            [0, 1_001, 15_146, 15_145, 16_024, 16_025, 58_091, 82_053, 82_999, 104_001, u32::MAX];
+        for some in 0..1_u32 << areas.len() {
+            let taken =
+                || areas.iter().copied().enumerate().filter(|(bit, _)| some >> bit & 1 == 1);
+            let set: AreaSet = taken().map(|(_, area)| area).collect();
+            for home in homes {
+                let one = taken().any(|(_, area)| area.contains(home));
+                assert_eq!(set.contain(home), one, "{home} in {set:?}");
+            }
         }
     }
 }

@@ -236,6 +236,11 @@ impl Engine {
         if record.status.is_final() {
             return Err(AlertError::Refused(record.status));
         }
-        Ok(self.0.alerts.adopt(record))
+        if let Some(alert) = self.0.alerts.adopt(record) {
+            return Ok(alert);
+        }
+        // It ended between the two looks.
+        let record = self.0.store.alert(id).await?.ok_or(AlertError::Unknown)?;
+        Err(AlertError::Refused(record.status))
     }
 }

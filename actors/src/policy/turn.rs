@@ -1,7 +1,7 @@
 //! The citizen's turn: what becomes of a message when it arrives, of a
 //! delivery when its attempt is due, and of an attempt when it is answered.
 //!
-//! The same functions serve a citizen's actor and, later, an alert's walk.
+//! The same functions serve a citizen's actor and an alert's walk.
 //! Each looks at the citizen and service *as they are now*: what was planned
 //! an hour ago is not attempted against a preference changed since
 //! (promise 3).

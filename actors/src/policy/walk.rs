@@ -8,7 +8,7 @@
 //! of it has ended or become a straggler, so a crash repeats at most one load
 //! of each kind, together [`LOAD`] and [`RETRIES`].
 
-use crate::domain::alert::{Alert, Cursor};
+use crate::domain::alert::{Alert, Cursor, Members};
 use crate::domain::citizen::Citizen;
 use crate::domain::ledger::{Mark, Run};
 use crate::domain::service::Service;
@@ -41,11 +41,17 @@ pub struct Landing {
     pub changed: Vec<(u32, Mark)>,
 }
 
-/// What the inbox walk says of one citizen: the alert is in the inbox, or may
+/// What the inbox walk of `alert`, which is for `members`, says of one citizen: the alert is in the inbox, or may
 /// not enter it, or the citizen is not in the audience.
 #[must_use]
-pub fn judge(alert: &Alert, citizen: &Citizen, service: Option<&Service>, now: Millis) -> Mark {
-    if !alert.audience.includes(citizen) {
+pub fn judge(
+    alert: &Alert,
+    members: &Members,
+    citizen: &Citizen,
+    service: Option<&Service>,
+    now: Millis,
+) -> Mark {
+    if !members.include(citizen) {
         return Mark::None;
     }
     let routing = service.map(|service| {
@@ -89,7 +95,7 @@ pub fn give_up(
     if load.is_empty() {
         return None;
     }
-    load.end_open(outcome);
+    load.give_up(outcome);
     Some(load.finish(cursor))
 }
 

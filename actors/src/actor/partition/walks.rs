@@ -11,7 +11,7 @@
 //! generation's tickets bring back is not heard.
 
 use ractor::ActorProcessingErr;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::domain::citizen::Citizen;
 use crate::domain::effect::Effect;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::RouteId;
-use crate::domain::lane::Lane;
+use crate::domain::lane::{ByLane, Lane};
 use crate::domain::time::Millis;
 use crate::message::batch::{Batch, Cohort};
 use crate::message::route::RouteHandle;
@@ -37,13 +37,16 @@ mod stride;
 
 use stride::Stride;
 
-/// Loads of one route under way at one time in a partition, for alerts of a
-/// lane and those more urgent: the others wait, and an outage of one route
-/// holds little in memory.
+/// Loads of one route and one lane under way at one time in a partition, new
+/// ones and repeated ones each: the others wait. So an outage of one route
+/// holds little in memory, and no lane's alerts keep out another's.
 const FLIGHTS: usize = 4;
 /// Visited citizens kept for routes that have not come by yet, in steps of the
 /// inbox walks. Routes further behind read them again.
 const COHORTS: usize = 4;
+/// Ticks between looks while every alert is paused: a stop or a change pokes,
+/// and only time itself has to be looked for.
+const IDLE_TICKS: u32 = 10;
 /// An inbox walk goes on though no route is close behind if it has stood for
 /// this long: what a slow relay or an outage holds up is its own walk.
 const STANDSTILL: Duration = Duration::from_millis(500);
@@ -115,6 +118,10 @@ enum Move {
     Inbox { alert: usize, limit: usize },
 }
 
+/// Flights of one route, by lane: loads of new deliveries, and of repeated
+/// ones.
+type Aloft = [ByLane<usize>; 2];
+
 /// See the module's text.
 pub(crate) struct Walks {
     /// The board's list that these are of.
@@ -122,6 +129,13 @@ pub(crate) struct Walks {
     /// In the order in which they are served.
     alerts: Vec<AlertWalk>,
     pub(super) strides: Vec<Stride>,
+    /// Stragglers of all of them: counted where they change, since it is
+    /// looked at after every message.
+    pending: u64,
+    /// By route.
+    aloft: Vec<Aloft>,
+    /// Every alert is paused, with nothing under way.
+    idle: bool,
     /// Time has passed: one inbox walk may go on though no route is close.
     urged: bool,
     inbox_metrics: Arc<WalkMetrics>,
@@ -135,6 +149,9 @@ impl Walks {
             seen: None,
             alerts: Vec::new(),
             strides: Vec::new(),
+            pending: 0,
+            aloft: routes.iter().map(|_| Aloft::default()).collect(),
+            idle: false,
             urged: false,
             inbox_metrics: Arc::new(WalkMetrics::new(&Walk::Inbox)),
             route_metrics: routes.iter().map(of).collect(),
@@ -142,8 +159,13 @@ impl Walks {
     }
 
     /// Deliveries that wait for another try.
-    pub(super) fn pending(&self) -> u64 {
-        self.alerts.iter().map(AlertWalk::stragglers).sum()
+    pub(super) const fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// The list of alerts changed.
+    fn recount(&mut self) {
+        self.pending = self.alerts.iter().map(AlertWalk::stragglers).sum();
     }
 
     /// Whether nothing is in flight and everything stored.
@@ -176,7 +198,11 @@ impl Walks {
     /// Replaces the record of `code`: attempts look at it before they start.
     pub(super) fn renew(&mut self, code: FiscalCode, citizen: Option<&Citizen>) {
         for passenger in self.cohorts().flat_map(|cohort| cohort.find(code)) {
-            *passenger.record() = citizen.cloned();
+            let mut record = passenger.record();
+            // Who was erased and comes back is somebody else to the walks.
+            if record.is_some() {
+                *record = citizen.cloned();
+            }
         }
         if citizen.is_none() {
             for flight in self.alerts.iter_mut().flat_map(AlertWalk::flights_mut) {
@@ -185,10 +211,9 @@ impl Walks {
         }
     }
 
-    /// Whether a new load for an alert of `lane` may leave on a route.
-    fn may_leave(&self, route: usize, lane: Lane) -> bool {
-        let ahead = self.alerts.iter().take_while(|alert| alert.running.alert.lane <= lane);
-        ahead.filter(|alert| alert.routes[route].load.is_some()).count() < FLIGHTS
+    /// Whether one more load of an alert of `lane` may leave on a route.
+    fn may_leave(&self, route: usize, lane: Lane, retry: bool) -> bool {
+        self.aloft[route][usize::from(retry)][lane] < FLIGHTS
     }
 
     /// What to do next: the most urgent alert first, and of it what keeps its
@@ -208,13 +233,16 @@ impl Walks {
                 return Some(Move::Again { alert, route, retry });
             }
             let stored = walk.storing == 0;
-            let due = walk::next_due(&walk.cursor).is_some_and(|due| due <= now);
-            if stored && walk.retry.is_none() && due {
+            if stored
+                && walk.retry.is_none()
+                && self.may_leave(route, lane, true)
+                && walk::next_due(&walk.cursor).is_some_and(|due| due <= now)
+            {
                 return Some(Move::Retry { alert, route });
             }
             let idle = stored && walk.load.is_none();
             let takes = walk::has_room(&walk.cursor)
-                && (walk.load.is_some() || self.may_leave(route, lane));
+                && (walk.load.is_some() || self.may_leave(route, lane, false));
             if idle && takes && walk.at < walks.reached {
                 return Some(Move::Fill { alert, route });
             }
@@ -293,7 +321,11 @@ impl State {
             self.advance(next).await?;
             self.context.handle().walk();
         }
-        self.close_walks().await
+        self.close_walks().await?;
+        let rests =
+            |walks: &AlertWalk| walks.running.status() == AlertStatus::Paused && !walks.is_busy();
+        self.walks.idle = self.walks.strides.is_empty() && self.walks.alerts.iter().all(rests);
+        Ok(())
     }
 
     async fn advance(&mut self, next: Move) -> Outcomes {
@@ -316,7 +348,9 @@ impl State {
 
     /// Time has passed: stragglers may be due.
     pub(super) fn urge_walks(&mut self) {
-        if self.walks.seen != Some(self.context.alerts.version()) || !self.walks.alerts.is_empty() {
+        let changed = self.walks.seen != Some(self.context.alerts.version());
+        let asleep = self.walks.idle && !self.ticks.is_multiple_of(IDLE_TICKS);
+        if changed || (!self.walks.alerts.is_empty() && !asleep) {
             self.walks.urged = true;
             self.context.handle().walk();
         }
@@ -329,19 +363,19 @@ impl State {
         if self.walks.seen == Some(version) {
             return Ok(());
         }
-        let open = self.context.alerts.all();
-        let mut known = std::mem::take(&mut self.walks.alerts);
-        for running in &open {
-            let place = known.iter().position(|walk| Arc::ptr_eq(&walk.running, running));
-            let walk = match place {
-                Some(place) => known.swap_remove(place),
-                None => self.take_up(Arc::clone(running)).await?,
+        let known = std::mem::take(&mut self.walks.alerts);
+        let mut known: HashMap<_, _> =
+            known.into_iter().map(|walk| (walk.running.alert.id, walk)).collect();
+        for running in self.context.alerts.all() {
+            let walk = match known.remove(&running.alert.id) {
+                Some(walk) => walk,
+                None => self.take_up(running).await?,
             };
             self.walks.alerts.push(walk);
         }
         // Stopped, and only waiting for the last answers.
-        known.retain(AlertWalk::is_busy);
-        self.walks.alerts.extend(known);
+        self.walks.alerts.extend(known.into_values().filter(AlertWalk::is_busy));
+        self.walks.recount();
         self.walks.seen = Some(version);
         Ok(())
     }

@@ -273,9 +273,10 @@ impl Load {
         }
     }
 
-    /// What is open ends so.
-    pub fn end_open(&mut self, outcome: Outcome) {
-        for item in self.items.iter_mut().filter(|item| item.is_open()) {
+    /// Whatever has not ended ends so: the alert was stopped. Stragglers, too,
+    /// for nobody looks after those of an alert that is final.
+    pub fn give_up(&mut self, outcome: Outcome) {
+        for item in self.items.iter_mut().filter(|item| !matches!(item.fate, Fate::Ended(_))) {
             item.fate = Fate::Ended(outcome);
         }
     }

@@ -11,7 +11,7 @@ use super::{
     Answers, Item, LOAD, Landing, Load, MAX_STRAGGLERS, give_up, has_room, is_over, judge,
     next_due, pass, publish,
 };
-use crate::domain::alert::{Alert, AlertText, Audience, Cursor};
+use crate::domain::alert::{Alert, AlertText, Audience, Cursor, Members};
 use crate::domain::answer::Answer;
 use crate::domain::area::Area;
 use crate::domain::citizen::{Citizen, Language};
@@ -95,7 +95,9 @@ fn the_audience_and_the_citizens_choice_decide_who_gets_it_into_the_inbox() {
         (area("03"), off(milan()), Some(&open), Mark::Suppressed),
     ] {
         let alert = alert(audience);
-        assert_eq!(judge(&alert, &citizen, service, NOW), expected, "{:?}", alert.audience);
+        let members = Members::from(&alert.audience);
+        let judged = judge(&alert, &members, &citizen, service, NOW);
+        assert_eq!(judged, expected, "{:?}", alert.audience);
     }
 }
 
@@ -279,6 +281,20 @@ fn a_stop_ends_the_stragglers_it_is_asked_to() {
     assert_eq!((landing.cursor.totals.cancelled, landing.cursor.revision), (2, 10));
     assert_eq!(landing.cursor.stragglers, [straggler(1)]);
     assert_eq!(give_up(&pass(&cursor, 3).cursor, Outcome::Expired, |_| false), None);
+}
+
+#[test]
+fn a_load_that_lands_after_a_stop_leaves_no_stragglers() {
+    let mut load = load(0, 3);
+    load.end(0, Outcome::Delivered);
+    answer(&mut load, 1, Answer::RetryDelivery { after: None, reason: REASON }, 0);
+    load.give_up(Outcome::Cancelled);
+    assert!(load.is_settled());
+    let landing = load.finish(&Cursor::default());
+    assert_eq!(landing.cursor.stragglers, []);
+    let totals = landing.cursor.totals;
+    assert_eq!((totals.planned, totals.delivered, totals.cancelled), (3, 1, 2));
+    assert_eq!(landing.run.unwrap().marks, [Mark::Delivered, Mark::Cancelled, Mark::Cancelled]);
 }
 
 #[test]

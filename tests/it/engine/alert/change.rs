@@ -9,6 +9,7 @@ use araldo_actors::domain::area::Area;
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::delivery::Channel;
 use araldo_actors::domain::service::Service;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 const COUNT: usize = 1_200;
@@ -168,6 +169,32 @@ async fn who_is_erased_gets_nothing_more_and_is_waited_for_by_nobody() {
     harness.assert_conserved().await;
     let books = harness.books().await.all_deliveries();
     assert_eq!(books.open(), 0, "{books:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_erased_and_comes_back_is_not_in_the_audience() {
+    let (harness, _) = stage(COUNT).await;
+    harness.provider.cut();
+    harness.relay.cut();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let id = alert_everyone(&harness).await;
+    // Many records are in the hands of walks, under way or next.
+    tokio::time::sleep(MINUTE).await;
+    let gone = |number: usize| number.is_multiple_of(4);
+    for number in (0..COUNT).filter(|number| gone(*number)) {
+        let code = citizen(number).fiscal_code;
+        harness.running.engine.erase(code).await.unwrap();
+        let comes = |_| Ok::<_, std::convert::Infallible>(with_address(number));
+        harness.running.engine.change_citizen(code, comes).await.unwrap();
+    }
+    harness.provider.reachable.store(true, Ordering::Relaxed);
+    harness.relay.reachable.store(true, Ordering::Relaxed);
+    assert_eq!(end(&harness, id, 60 * MINUTE).await.status, AlertStatus::Completed);
+    for number in 0..COUNT {
+        let expected = usize::from(!gone(number));
+        assert_eq!(attempts(&harness, number), (expected, expected), "{number}");
+    }
+    harness.assert_conserved().await;
 }
 
 #[tokio::test(start_paused = true)]

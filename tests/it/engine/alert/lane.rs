@@ -79,6 +79,28 @@ async fn an_emergency_to_everyone_overtakes_a_bulk_alert_which_still_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn however_many_emergencies_a_bulk_alert_goes_on() {
+    let (harness, _) = stage(COUNT).await;
+    harness.provider.window.store(10, Ordering::Relaxed);
+    *harness.provider.latency.lock().unwrap() = Duration::from_millis(50);
+    let mut alerts = vec![alert_everyone(&harness).await];
+    for _ in 0..6 {
+        let mut urgent = submission(&harness, Audience::Everyone);
+        urgent.lane = Lane::Emergency;
+        alerts.push(submit(&harness, urgent).await);
+    }
+    // Seven alerts at 400 deliveries a second.
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    let bulk = walk(&harness, alerts[0], "apple").await.deliveries.delivered;
+    assert!((400..1_600).contains(&bulk), "a tenth or so is reserved: {bulk}");
+    for id in alerts {
+        end(&harness, id, 10 * MINUTE).await;
+    }
+    assert_eq!(harness.provider.count(), 7 * COUNT);
+    harness.assert_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_alerts_at_once_reach_everyone_once_each() {
     let (harness, _) = stage(500).await;
     harness.provider.slow(Duration::from_millis(2));

@@ -3,10 +3,13 @@
 use super::{alert_everyone, books, counts, end, record, stage, submission, submit, walk};
 use crate::engine::harness::{Harness, OPTIONS, token};
 use crate::engine::{MINUTE, REASON};
+use araldo::store::memory::MemoryStore;
+use araldo_actors::alert::AlertBoard;
+use araldo_actors::directory::Directory;
 use araldo_actors::domain::alert::{AlertStatus, Audience};
 use araldo_actors::domain::answer::Answer;
 use araldo_actors::domain::delivery::Channel;
-use araldo_actors::domain::id::MessageId;
+use araldo_actors::domain::id::{MessageId, PartitionId};
 use araldo_actors::engine::AlertError;
 use araldo_actors::port::alert_store::{AlertAcceptance, AlertStore};
 use std::sync::Arc;
@@ -15,7 +18,7 @@ use tokio::time::Instant;
 
 const COUNT: usize = 1_200;
 
-async fn half_way() -> (Harness, Arc<araldo::store::memory::MemoryStore>, MessageId) {
+async fn half_way() -> (Harness, Arc<MemoryStore>, MessageId) {
     let (harness, store) = stage(COUNT).await;
     harness.provider.slow(Duration::from_millis(10));
     harness.relay.slow(Duration::from_millis(10));
@@ -87,6 +90,44 @@ async fn no_attempt_starts_once_a_cancel_is_asked_for_and_everything_is_accounte
         assert_eq!(totals.open(), 0, "{channel:?}");
         assert!(totals.cancelled > 0 && totals.planned <= COUNT as u64, "{totals:?}");
     }
+    harness.assert_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_the_air_at_a_cancel_is_in_the_books_when_it_is_answered() {
+    let (harness, store) = stage(COUNT).await;
+    for provider in [&harness.provider, &harness.relay] {
+        *provider.latency.lock().unwrap() = Duration::from_millis(600);
+    }
+    let id = alert_everyone(&harness).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let begun = Instant::now();
+    harness.running.engine.cancel_alert(id).await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_secs(1), "{:?}", begun.elapsed());
+    // A crash at once: nothing of this engine is heard any more.
+    let Harness { running, provider, relay, .. } = harness;
+    running.shutdown(Duration::ZERO).await;
+    let again = Harness::start_with(OPTIONS, store).await;
+    assert_eq!(record(&again, id).await.status, AlertStatus::Cancelled);
+    for (channel, asked) in [(Channel::Push, provider.count()), (Channel::Email, relay.count())] {
+        assert!((1..COUNT).contains(&asked), "{asked}");
+        assert_eq!(books(&again, channel).await.delivered, asked as u64, "{channel:?}");
+    }
+    again.assert_conserved().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_does_not_wait_for_a_provider_that_hangs() {
+    let (harness, _) = stage(COUNT).await;
+    *harness.provider.latency.lock().unwrap() = MINUTE;
+    let id = alert_everyone(&harness).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let begun = Instant::now();
+    harness.running.engine.cancel_alert(id).await.unwrap();
+    assert!(begun.elapsed() <= Duration::from_secs(2), "{:?}", begun.elapsed());
+    let asked = harness.provider.count() as u64;
+    tokio::time::sleep(2 * MINUTE).await;
+    assert_eq!(books(&harness, Channel::Push).await.delivered, asked, "stored when it landed");
     harness.assert_conserved().await;
 }
 
@@ -229,4 +270,36 @@ async fn an_alert_whose_sender_hung_up_is_taken_up_all_the_same() {
     assert!(matches!(accepted, AlertAcceptance::Accepted(_)));
     assert_eq!(end(&harness, id, MINUTE).await.status, AlertStatus::Completed);
     assert_eq!(harness.provider.count(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_has_ended_is_not_taken_up_from_a_record_read_before() {
+    let harness = Harness::start().await;
+    let store = Arc::new(MemoryStore::new(OPTIONS.partitions));
+    let given = submission(&harness, Audience::Everyone);
+    let now = harness.running.engine.now();
+    let alert = araldo_actors::domain::alert::Alert {
+        id: MessageId::new(now, 3),
+        service: given.service.id.clone(),
+        accepted_at: now,
+        expires_at: given.expires_at,
+        lane: given.lane,
+        texts: given.texts,
+        fallback: given.fallback,
+        audience: given.audience,
+        require_secure_channels: None,
+    };
+    let AlertAcceptance::Accepted(record) = store.accept_alert(alert, None).await.unwrap() else {
+        panic!("it is new");
+    };
+    let board = AlertBoard::open(store, Arc::new(Directory::default()), Arc::default());
+    let board = board.await.unwrap();
+    let running = board.adopt((*record).clone()).unwrap();
+    // Whoever looks after alerts has read that it runs; meanwhile it ends.
+    board.stop(&running, AlertStatus::Cancelled, now).unwrap();
+    for partition in 0..OPTIONS.partitions {
+        board.close(&running, PartitionId(partition), now).await.unwrap();
+    }
+    assert!(board.adopt(*record).is_none(), "nobody walks for it again");
+    assert!(board.all().is_empty());
 }

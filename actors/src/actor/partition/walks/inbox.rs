@@ -28,7 +28,8 @@ impl State {
             if self.erasures.includes(&citizen.fiscal_code) {
                 continue;
             }
-            let turn = || walk::judge(&running.alert, &citizen, service.as_deref(), now);
+            let (alert, members) = (&running.alert, &running.members);
+            let turn = || walk::judge(alert, members, &citizen, service.as_deref(), now);
             // A turn that fails must not stop the walk for all others.
             let mark = catch_unwind(AssertUnwindSafe(turn)).unwrap_or_else(|_| {
                 self.metrics.panics.increment(1);

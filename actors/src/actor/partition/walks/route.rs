@@ -176,6 +176,8 @@ impl State {
             left_at: AtomicU64::new(0),
         });
         let flight = Flight { load, batch, again: None, extra: Vec::new() };
+        let lane = self.walks.alerts[alert].running.alert.lane;
+        self.walks.aloft[route][usize::from(retry)][lane] += 1;
         *self.walks.alerts[alert].routes[route].flight(retry) = Some(flight);
         self.fly_again(alert, route, retry);
     }
@@ -267,13 +269,14 @@ impl State {
         let walk = &mut self.walks.alerts[alert].routes[route];
         let Some(mut flight) = walk.flight(retry).take() else { return };
         if let Some(outcome) = running.verdict() {
-            flight.load.end_open(outcome);
+            flight.load.give_up(outcome);
         } else if draining || running.status() == AlertStatus::Paused {
             flight.load.put_off(now);
         }
         if flight.load.is_settled() {
             let landing = flight.load.finish(&walk.cursor);
             walk.show();
+            self.walks.aloft[route][usize::from(retry)][running.alert.lane] -= 1;
             self.step(alert, Which::Route(route), landing, flight.extra, None);
             return;
         }

@@ -4,9 +4,10 @@
 //! No attempt starts, whatever is here: each looks at the alert's status
 //! first. What is put down here is the rest: deliveries that wait in memory
 //! become stragglers (a pause, the end of the engine) or end (a stop), and
-//! stragglers end. Loads in the air are waited for and stored when they land;
-//! the stragglers among them are waited for a little only, since the end of the
-//! alert waits for them.
+//! stragglers end. What is in the air is waited for a little, so that whoever is
+//! told of the end finds it in the books; after that stragglers end as the stop
+//! says, and a load is stored when it lands. A crash before that leaves such a
+//! load in no book, as nobody comes back for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +23,9 @@ use crate::policy::walk;
 /// How long a stop waits for the answers of stragglers in the air; later ones
 /// end as it says.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits for loads in the air. Their deliveries are planned in the
+/// books when they land, so nothing is left waiting there by a later one.
+const LANDING: Duration = Duration::from_secs(1);
 
 impl AlertWalk {
     /// Whether something of it is in flight.
@@ -30,17 +34,17 @@ impl AlertWalk {
     }
 
     /// Whether nothing is left to do, and everything is stored.
-    fn is_over(&self, stored: bool) -> bool {
+    fn is_over(&self, stored: bool, now: Millis) -> bool {
         let waits = self.stragglers() > 0 || !stored;
         if waits || self.routes.iter().any(|walk| walk.retry.is_some() || walk.storing > 0) {
             return false;
         }
+        let landed = self.routes.iter().all(|walk| walk.load.is_none());
         if self.running.verdict().is_some() {
-            return true;
+            return landed || now >= self.running.stopped_at().after(LANDING);
         }
         let done = |cursor: &Cursor| walk::is_over(cursor, self.end);
-        self.reached >= self.end
-            && self.routes.iter().all(|walk| walk.load.is_none() && done(&walk.cursor))
+        landed && self.reached >= self.end && self.routes.iter().all(|walk| done(&walk.cursor))
     }
 }
 
@@ -59,6 +63,8 @@ impl State {
             if let Some(outcome) = running.verdict() {
                 self.end_walks(alert, outcome, now);
             } else if self.draining.is_some() || status == AlertStatus::Paused {
+                // Others have a use for the room.
+                self.walks.alerts[alert].recent.clear();
                 self.land_waiting(alert);
             }
         }
@@ -110,12 +116,16 @@ impl State {
             let walks = &self.walks.alerts[place];
             let running = Arc::clone(&walks.running);
             let stored = !self.walks.strides.iter().any(|s| Arc::ptr_eq(&s.running, &running));
-            if !walks.closed && walks.is_over(stored) {
+            if !walks.closed && walks.is_over(stored, self.now()) {
                 self.walks.alerts[place].closed = true;
                 self.context.alerts.close(&running, self.context.id, self.now()).await?;
             }
         }
+        let before = self.walks.alerts.len();
         self.walks.alerts.retain(|walks| !walks.running.is_settled() || walks.is_busy());
+        if self.walks.alerts.len() < before {
+            self.walks.recount();
+        }
         Ok(())
     }
 }

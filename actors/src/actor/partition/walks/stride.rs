@@ -63,6 +63,8 @@ impl State {
             }
         };
         let (running, after) = (Arc::clone(&walks.running), cursor.clone());
+        self.walks.pending += after.stragglers.len() as u64;
+        self.walks.pending -= before.stragglers.len() as u64;
         let alert = running.alert.id;
         let effect = Some(Effect::Walked { alert, walk, channel, cursor, run, changed });
         self.walks.strides.push(Stride { running, which, before, after, effect, extra, cohort });
@@ -87,7 +89,9 @@ impl State {
                 if let Some(cohort) = cohort {
                     let codes = cohort.passengers.iter().map(|passenger| &passenger.code);
                     self.context.hub().ring(codes);
-                    if kept < COHORTS && cohort.passengers.len() <= walk::LOAD {
+                    // The newest are what the routes close behind come to.
+                    let fits = cohort.passengers.len() <= walk::LOAD;
+                    if fits && (kept < COHORTS || walks.recent.pop_front().is_some()) {
                         walks.recent.push_back(cohort);
                     }
                 }
