@@ -6,10 +6,12 @@
 //! or configuration. Results go to standard output, everything else to
 //! standard error; a reader that goes away early (`| head`) is no failure.
 
+mod alert;
 mod check_config;
 mod citizens;
 mod client;
 mod demo;
+mod duration;
 mod error;
 mod global;
 mod keys;
@@ -38,7 +40,8 @@ use global::Global;
     version,
     about = "The notification engine of a state",
     long_about = "Araldo takes messages from public bodies over HTTP and brings them to citizens: \
-        into the inbox of the app and, as each citizen chose, by push and e-mail.",
+        into the inbox of the app and, as each citizen chose, by push and e-mail. A message is for \
+        one citizen, an alert for everybody or for who lives in some areas.",
     after_help = "First steps:\n  \
         araldo check-config --config araldo.toml      what would be in force, and what is wrong\n  \
         araldo serve --config araldo.toml             start; writes <store.path>/admin.key once\n  \
@@ -48,6 +51,10 @@ use global::Global;
         araldo citizens import citizens.ndjson\n  \
         araldo send --key-file sender.key --to RSSMRA85T10A562S --subject \"Carta d'identità\" \\\n    \
             --markdown-file text.md\n  \
+        araldo services put allerte --name Allerte --organization 00000000001 --group ApiAlertWrite\n  \
+        araldo keys create --name sala --role sender --service allerte --save alert.key\n  \
+        araldo alert send --key-file alert.key --everyone --subject \"Allerta meteo rossa\" \\\n    \
+            --markdown-file text.md --follow\n  \
         araldo status\n\n\
         Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
 )]
@@ -76,6 +83,9 @@ enum Command {
     Keys(keys::Keys),
     /// Send one message, as a service.
     Send(send::Send),
+    /// One set of texts to many citizens: send, list, show, pause, resume, cancel, report.
+    #[command(subcommand)]
+    Alert(alert::Alert),
     /// Where one message, or everything, stands.
     Status(status::Status),
     /// Mint a citizen's token for development.
@@ -124,6 +134,7 @@ fn dispatch(arguments: Arguments) -> Result<(), CliError> {
         Command::Services(command) => command.run(global),
         Command::Keys(command) => command.run(global),
         Command::Send(command) => command.run(global),
+        Command::Alert(command) => command.run(global),
         Command::Status(command) => command.run(global),
         Command::Token(command) => command.run(global),
         Command::CheckConfig(command) => command.run(global),

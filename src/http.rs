@@ -15,6 +15,7 @@
 //! request under the same `Idempotency-Key`.
 
 mod access;
+mod alert;
 mod app;
 mod body;
 pub mod citizen;
@@ -75,6 +76,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(sender::message::submit_with_body_code))
         .routes(routes!(sender::message::submit))
         .routes(routes!(sender::message::read))
+        .routes(routes!(sender::alert::submit, sender::alert::list))
+        .routes(routes!(sender::alert::read))
+        .routes(routes!(sender::alert::pause))
+        .routes(routes!(sender::alert::resume))
+        .routes(routes!(sender::alert::cancel))
         .routes(routes!(sender::profile::read_by_post))
         .routes(routes!(sender::profile::read))
         .routes(routes!(operator::organization::list))
@@ -84,6 +90,11 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(operator::key::list, operator::key::create))
         .routes(routes!(operator::key::revoke))
         .routes(routes!(operator::citizen::import))
+        .routes(routes!(operator::alert::list))
+        .routes(routes!(operator::alert::read))
+        .routes(routes!(operator::alert::pause))
+        .routes(routes!(operator::alert::resume))
+        .routes(routes!(operator::alert::cancel))
         .routes(routes!(operator::status::read))
         .routes(routes!(system::health::alive))
         .routes(routes!(system::health::ready))

@@ -31,15 +31,21 @@
 //!   from 1, so that 0 can mean "before all".
 //! - The index of requests to be deleted holds those that are pending.
 //! - Erasing leaves messages whose turn is not taken. It is refused, with
-//!   nothing removed, while the journal still holds a message it would remove:
-//!   the journal stays whole, and the caller tries again with a checkpoint
+//!   nothing removed, while a journal still holds a message it would remove:
+//!   the journals stay whole, and the caller tries again with checkpoints
 //!   beyond. Where nothing is held of a citizen nothing is recorded either, so
 //!   that an erasure can be repeated. A message that is erased stays in the
 //!   books. What remains are the idempotency claims (hashes, and the id of a
 //!   message that is gone; forgotten after a day) and the record.
 
+use araldo_actors::domain::alert::{Cursor, Walk};
 use araldo_actors::domain::citizen::Citizen;
+use araldo_actors::domain::delivery::{DeliveryRecord, Endpoint, MessageState};
 use araldo_actors::domain::id::MessageId;
+use araldo_actors::domain::lane::Lane;
+use araldo_actors::domain::ledger::{LONGEST_RUN, Mark, Run};
+use araldo_actors::domain::message::MessageStatus;
+use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
@@ -121,11 +127,64 @@ fn keep_choices(stored: &Citizen, given: &mut Citizen) {
 /// Why an erasure has to wait.
 fn still_in_journal() -> StoreError {
     StoreError::Unavailable(
-        "a message of the citizen is still in the journal, beyond the checkpoint".to_owned(),
+        "a message of the citizen is still in a journal, beyond its checkpoint".to_owned(),
     )
 }
 
 /// Why an erasure is refused: its rows are elsewhere.
 fn of_another_partition() -> StoreError {
     StoreError::Unavailable("the citizen is of another partition".to_owned())
+}
+
+/// Ordinals a visit looks at for each citizen it may return.
+const LOOKED_AT: usize = 16;
+
+/// Where a visit from ordinal `from` ends at the latest.
+fn stretch_end(from: u32, end: u32, limit: usize) -> u32 {
+    let most = u32::try_from(limit.saturating_mul(LOOKED_AT)).unwrap_or(u32::MAX);
+    end.min(from.saturating_add(most)).max(from)
+}
+
+/// Refuses a step of a walk that would make the ledger wrong, whatever the
+/// stored cursor says.
+///
+/// # Errors
+/// [`StoreError::Unavailable`]: nothing of the step is stored.
+pub fn check_walk(
+    walk: &Walk,
+    cursor: &Cursor,
+    run: Option<&Run>,
+    changed: &[(u32, Mark)],
+) -> Result<(), StoreError> {
+    let refused = |why: &str| Err(StoreError::Unavailable(format!("a walk's step: {why}")));
+    if *walk == Walk::Inbox && !changed.is_empty() {
+        return refused("the marks of an inbox walk never change");
+    }
+    let Some(run) = run else { return Ok(()) };
+    if run.marks.is_empty() || run.marks.len() > LONGEST_RUN {
+        return refused("a run has 1 to 65,536 marks");
+    }
+    let length = u32::try_from(run.marks.len()).unwrap_or(u32::MAX);
+    match run.first.checked_add(length) {
+        Some(behind) if behind <= cursor.next => Ok(()),
+        _ => refused("its run does not lie before its cursor"),
+    }
+}
+
+/// The state of an alert as one of a citizen's messages: delivered to the
+/// inbox.
+#[must_use]
+pub fn published_state(sequence: u64, at: Millis) -> MessageState {
+    MessageState {
+        status: MessageStatus::Processed,
+        deliveries: vec![DeliveryRecord {
+            endpoint: Endpoint::Inbox,
+            route: None,
+            retries: 0,
+            status: DeliveryStatus::Ended { outcome: Outcome::Delivered, at },
+        }],
+        lane: Lane::Normal,
+        published: sequence,
+        updated_at: at,
+    }
 }

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::domain::id::RouteId;
+use crate::domain::lane::ByLane;
+use crate::domain::time::Millis;
 
 /// State of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,11 @@ pub struct RouteView {
     pub connections: usize,
     /// Deliveries in its queue and in flight.
     pub queued: usize,
+    /// Since when the first one in its queue waits, by lane; none where none
+    /// does.
+    pub waits_since: ByLane<Option<Millis>>,
+    /// Whether it is up, but the provider asked it to wait.
+    pub is_paused: bool,
     /// Why it is not up, in one sentence; empty when it is.
     pub detail: String,
 }
@@ -40,8 +47,8 @@ pub struct RouteView {
 /// Live counts of one partition.
 #[derive(Debug, Default)]
 pub struct PartitionGauges {
-    /// Journal entries whose turn is not yet recorded.
-    pub messages: AtomicU64,
+    /// Journal entries whose turn is not yet recorded, by lane.
+    pub messages: ByLane<AtomicU64>,
     /// Deliveries without an outcome.
     pub deliveries: AtomicU64,
     /// Citizen actors alive.
@@ -75,7 +82,13 @@ impl Board {
     /// Messages whose turn is not yet recorded.
     #[must_use]
     pub fn pending_messages(&self) -> u64 {
-        self.sum(|gauges| &gauges.messages)
+        self.waiting().values().sum()
+    }
+
+    /// The same, by lane.
+    #[must_use]
+    pub fn waiting(&self) -> ByLane<u64> {
+        ByLane::from_fn(|lane| self.sum(|gauges| &gauges.messages[lane]))
     }
 
     /// Deliveries without an outcome.

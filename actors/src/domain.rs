@@ -3,7 +3,9 @@
 //! Every type here is what the store keeps and what the actors pass around;
 //! wire formats (IO's JSON, the providers' JSON) live at the edge.
 
+pub mod alert;
 pub mod answer;
+pub mod area;
 pub mod books;
 pub mod citizen;
 pub mod data_request;
@@ -14,6 +16,7 @@ pub mod fiscal_code;
 pub mod id;
 pub mod inbox;
 pub mod lane;
+pub mod ledger;
 pub mod message;
 pub mod notification;
 pub mod outcome;

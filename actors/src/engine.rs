@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 
+use crate::alert::AlertBoard;
 use crate::board::Board;
 use crate::directory::Directory;
 use crate::domain::books::Books;
@@ -15,6 +16,7 @@ use crate::domain::delivery::MessageState;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::{AddressId, MessageId, PartitionId};
 use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
+use crate::domain::lane::Lane;
 use crate::domain::message::{Content, FeatureLevel, Message};
 use crate::domain::service::{ApiKey, Organization, Service};
 use crate::domain::time::Millis;
@@ -26,6 +28,10 @@ use crate::policy::admission::{Admission, Permit};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
 use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Swap, Upsert, Written};
+
+mod alert;
+
+pub use alert::{AlertError, AlertSubmission, SubmitAlertError, SubmittedAlert};
 
 /// Between looks at a partition that is being restarted.
 const RESTART_PAUSE: Duration = Duration::from_millis(20);
@@ -99,6 +105,7 @@ pub(crate) struct Inner {
     pub(crate) admission: Admission,
     pub(crate) partitions: Arc<[PartitionHandle]>,
     pub(crate) hubs: Arc<[HubHandle]>,
+    pub(crate) alerts: Arc<AlertBoard>,
     pub(crate) eraser: Eraser,
     /// Held over a write of the registry, so that store and directory see
     /// concurrent writes in the same order.
@@ -119,7 +126,8 @@ impl Engine {
     /// [`SubmitError`]; after `Store(Unconfirmed)` the message's fate is
     /// unknown and a repetition under the same key settles it.
     pub async fn submit(&self, submission: Submission) -> Result<MessageId, SubmitError> {
-        let permit = self.admit()?;
+        let lane = submission.service.lane;
+        let permit = self.admit(lane)?;
         let now = self.0.clock.now();
         let message = Message {
             id: MessageId::new(now, self.0.rng.bits()),
@@ -127,7 +135,7 @@ impl Engine {
             service: submission.service.id.clone(),
             accepted_at: now,
             time_to_live: submission.time_to_live,
-            lane: submission.service.lane,
+            lane,
             feature_level: submission.feature_level,
             content: submission.content,
         };
@@ -135,7 +143,7 @@ impl Engine {
         drop(permit);
         match acceptance {
             Acceptance::Accepted { id, sequence } => {
-                self.partition_of(&submission.recipient).appended(sequence);
+                self.partition_of(&submission.recipient).appended(lane, sequence);
                 Ok(id)
             }
             Acceptance::Replayed { id } => Ok(id),
@@ -143,10 +151,10 @@ impl Engine {
         }
     }
 
-    fn admit(&self) -> Result<Permit, SubmitError> {
+    fn admit(&self, lane: Lane) -> Result<Permit, SubmitError> {
         self.0
             .admission
-            .admit(self.0.board.pending_messages())
+            .admit(lane, &self.0.board.waiting())
             .map_err(|retry_after| SubmitError::Overloaded { retry_after })
     }
 

@@ -12,6 +12,7 @@
 //! The crate touches no file, socket, wall clock or random source: those come
 //! through the ports, so every decision can be replayed in a test.
 
+pub mod alert;
 pub mod board;
 pub mod directory;
 pub mod domain;

@@ -8,13 +8,19 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 
 use crate::domain::answer::Answer;
 use crate::domain::id::RouteId;
+use crate::domain::lane::{ByLane, Lane};
 use crate::live::{LiveRefused, LiveSession};
+
+mod alert;
+
+pub(crate) use alert::{AlertMetrics, ShownWalk, WalkMetrics};
 
 /// Attempts answered, by route and kind of answer.
 pub const ATTEMPTS: &str = "araldo_attempts_total";
-/// Answers that were not an acceptance, by route and the provider's reason.
+/// Answers that were not an acceptance, by route, kind of answer and the
+/// provider's reason.
 pub const REFUSALS: &str = "araldo_provider_refusals_total";
-/// Seconds from a message's acceptance to its provider's, by route.
+/// Seconds from a message's acceptance to its provider's, by route and lane.
 pub const DELIVERY_SECONDS: &str = "araldo_delivery_seconds";
 /// Citizen actors started.
 pub const ACTIVATIONS: &str = "araldo_citizen_activations_total";
@@ -34,15 +40,37 @@ pub const LIVE_REFUSED: &str = "araldo_live_sessions_refused_total";
 pub const LIVE_WOKEN: &str = "araldo_live_sessions_woken_total";
 /// Citizens erased.
 pub const ERASURES: &str = "araldo_erasures_total";
+/// Alerts under way, by status.
+pub const ALERTS: &str = "araldo_alerts";
+/// When the oldest alert under way was accepted.
+pub const ALERTS_OLDEST: &str = "araldo_alerts_oldest_timestamp_seconds";
+/// Ordinals that the walks of the alerts under way have visited, by walk.
+pub const WALK_VISITED: &str = "araldo_alert_walk_visited";
+/// Ordinals that those walks visit in all, by walk.
+pub const WALK_END: &str = "araldo_alert_walk_end";
+/// Deliveries of the alerts under way that wait for another try, by walk.
+pub const WALK_STRAGGLERS: &str = "araldo_alert_walk_stragglers";
+/// Deliveries of alerts handed to a route and not yet recorded, by walk.
+pub const WALK_FLYING: &str = "araldo_alert_walk_in_flight";
+/// Deliveries of alerts that ended, by walk and outcome.
+pub const WALK_ENDED: &str = "araldo_alert_deliveries_ended_total";
+/// Attempts of deliveries of alerts repeated, by walk.
+pub const WALK_RETRIED: &str = "araldo_alert_deliveries_retried_total";
+/// Members of an audience found, by walk.
+pub const WALK_RECIPIENTS: &str = "araldo_alert_recipients_total";
 
 /// Tells the recorder what each metric means.
 pub fn describe() {
     describe_counter!(ATTEMPTS, "Attempts answered, by route and kind of answer");
-    describe_counter!(REFUSALS, "Answers other than acceptance, by route and provider's reason");
+    describe_counter!(
+        REFUSALS,
+        "Answers other than acceptance, by route, kind of answer and provider's reason"
+    );
     describe_histogram!(
         DELIVERY_SECONDS,
         Unit::Seconds,
-        "From a message's acceptance by us to its acceptance by the provider"
+        "From a message's acceptance by us to its acceptance by the provider, by route and lane; \
+         alerts are not measured"
     );
     describe_counter!(ACTIVATIONS, "Citizen actors started");
     describe_counter!(PANICS, "Turns of a citizen that panicked");
@@ -53,6 +81,23 @@ pub fn describe() {
     describe_counter!(LIVE_REFUSED, "Live sessions not opened, by reason");
     describe_counter!(LIVE_WOKEN, "Live sessions woken because an inbox changed");
     describe_counter!(ERASURES, "Citizens whose rows were all removed");
+    describe_alerts();
+}
+
+fn describe_alerts() {
+    describe_gauge!(ALERTS, "Alerts under way, by status: running or paused");
+    describe_gauge!(
+        ALERTS_OLDEST,
+        Unit::Seconds,
+        "When the oldest alert under way was accepted, since the Unix epoch; 0 when there is none"
+    );
+    describe_gauge!(WALK_VISITED, "Citizens visited by the walks of alerts under way, by walk");
+    describe_gauge!(WALK_END, "Citizens those walks visit in all, by walk");
+    describe_gauge!(WALK_STRAGGLERS, "Deliveries of alerts that wait for another try, by walk");
+    describe_gauge!(WALK_FLYING, "Deliveries of alerts handed to a route and not yet recorded");
+    describe_counter!(WALK_ENDED, "Deliveries of alerts that ended, by walk and outcome");
+    describe_counter!(WALK_RETRIED, "Attempts of deliveries of alerts repeated, by walk");
+    describe_counter!(WALK_RECIPIENTS, "Citizens found in the audience of an alert, by walk");
 }
 
 /// Handles of one route's metrics, looked up once: the macros hash and lock
@@ -61,25 +106,29 @@ pub fn describe() {
 pub(crate) struct RouteMetrics {
     route: RouteId,
     accepted: Counter,
-    delivery_seconds: Histogram,
+    delivery_seconds: ByLane<Histogram>,
 }
 
 impl RouteMetrics {
     pub(crate) fn new(route: &RouteId) -> Self {
         let name = route.as_str().to_owned();
+        let seconds = |lane: Lane| histogram!(DELIVERY_SECONDS, "route" => name.clone(), "lane" => lane.as_str());
         Self {
             route: route.clone(),
             accepted: counter!(ATTEMPTS, "route" => name.clone(), "answer" => "accepted"),
-            delivery_seconds: histogram!(DELIVERY_SECONDS, "route" => name),
+            delivery_seconds: ByLane::from_fn(seconds),
         }
     }
 
-    /// Counts an answer; `seconds` since the message was accepted.
-    pub(crate) fn answered(&self, answer: &Answer, seconds: f64) {
+    /// Counts an answer; with the message's lane and the seconds since it was
+    /// accepted, where that is told (an alert takes as long as it takes).
+    pub(crate) fn answered(&self, answer: &Answer, waited: Option<(Lane, f64)>) {
         let (kind, reason) = match answer {
             Answer::Accepted => {
                 self.accepted.increment(1);
-                self.delivery_seconds.record(seconds);
+                if let Some((lane, seconds)) = waited {
+                    self.delivery_seconds[lane].record(seconds);
+                }
                 return;
             }
             Answer::RetryDelivery { reason, .. } => ("retry_delivery", *reason),
@@ -91,9 +140,9 @@ impl RouteMetrics {
             Answer::Fail { reason, .. } => ("fail", *reason),
             Answer::Halt { reason } => ("halt", *reason),
         };
-        let route = self.route.as_str();
-        counter!(ATTEMPTS, "route" => route.to_owned(), "answer" => kind).increment(1);
-        counter!(REFUSALS, "route" => route.to_owned(), "reason" => reason).increment(1);
+        let route = || self.route.as_str().to_owned();
+        counter!(ATTEMPTS, "route" => route(), "answer" => kind).increment(1);
+        counter!(REFUSALS, "route" => route(), "answer" => kind, "reason" => reason).increment(1);
     }
 }
 

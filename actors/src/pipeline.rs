@@ -15,6 +15,7 @@ use crate::actor::partition::{self, Partition};
 use crate::actor::route::{self, Route};
 use crate::actor::sweeper::{Broom, Sweeper};
 use crate::actor::ticker::{Audience, Ticker};
+use crate::alert::AlertBoard;
 use crate::board::Board;
 use crate::directory::Directory;
 use crate::domain::id::{PartitionId, RouteId};
@@ -24,7 +25,7 @@ use crate::erasure::{Eraser, ErasureKey};
 use crate::live::LiveLimits;
 use crate::message::hub::HubHandle;
 use crate::message::partition::{PartitionHandle, PartitionMessage};
-use crate::message::route::RouteMessage;
+use crate::message::route::{RouteHandle, RouteMessage};
 use crate::policy::admission::{Admission, AdmissionLimits};
 use crate::policy::backoff::RetryPolicy;
 use crate::policy::breaker::BreakerLimits;
@@ -134,14 +135,15 @@ pub async fn start(
         rng: Arc::clone(&ports.rng),
     });
     let hubs = hubs(&options);
-    let assembly = Assembly { options, ports, board, handles, hubs, world };
+    let (store, services) = (Arc::clone(&ports.store), Arc::clone(&directory));
+    let alerts = Arc::new(AlertBoard::open(store, services, Arc::clone(&handles)).await?);
+    let assembly = Assembly { options, ports, board, handles, hubs, alerts, world };
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
-    let addresses: Vec<_> =
-        contexts.iter().map(|context| (context.id.clone(), context.address.clone())).collect();
+    let reached: Vec<_> = contexts.iter().map(|context| context.handle.clone()).collect();
     let (push, email) = contexts.into_iter().partition(|context| context.carrier != Carrier::Email);
     let routes_of = |contexts: Vec<_>| contexts.into_iter().map(route_child).collect();
-    let slices = assembly.partitions(&addresses).into_iter().map(partition_child).collect();
-    let routes: Vec<_> = addresses.into_iter().map(|(_, address)| address).collect();
+    let slices = assembly.partitions(&reached).into_iter().map(partition_child).collect();
+    let routes: Vec<_> = reached.into_iter().map(|handle| handle.address).collect();
     let audience = Audience { partitions: Arc::clone(&assembly.handles), routes: routes.clone() };
     let broom = assembly.broom();
     let root = assembly.children(vec![
@@ -154,7 +156,7 @@ pub async fn start(
     ]);
     let (root, ended) = Actor::spawn(None, Supervisor, root).await?;
     let eraser = assembly.eraser();
-    let Assembly { options, ports, board, handles, hubs, .. } = assembly;
+    let Assembly { options, ports, board, handles, hubs, alerts, .. } = assembly;
     let engine = Engine::new(Inner {
         store: ports.store,
         clock: ports.clock,
@@ -164,6 +166,7 @@ pub async fn start(
         admission: Admission::new(options.admission),
         partitions: Arc::clone(&handles),
         hubs,
+        alerts,
         eraser,
         registering: tokio::sync::Mutex::new(()),
     });
@@ -190,13 +193,14 @@ struct Assembly {
     board: Arc<Board>,
     handles: Arc<[PartitionHandle]>,
     hubs: Arc<[HubHandle]>,
+    alerts: Arc<AlertBoard>,
     world: Arc<World>,
 }
 
 impl Assembly {
     fn route(&self, route: RouteOptions) -> Arc<route::Context> {
         Arc::new(route::Context {
-            id: route.id,
+            handle: RouteHandle::new(route.id),
             carrier: route.carrier,
             connector: route.connector,
             connections: route.connections,
@@ -205,14 +209,10 @@ impl Assembly {
             intensity: self.options.intensity,
             clock: Arc::clone(&self.ports.clock),
             board: Arc::clone(&self.board),
-            address: Address::default(),
         })
     }
 
-    fn partitions(
-        &self,
-        routes: &[(RouteId, Address<RouteMessage>)],
-    ) -> Vec<Arc<partition::Context>> {
+    fn partitions(&self, routes: &[RouteHandle]) -> Vec<Arc<partition::Context>> {
         let context = |id| {
             Arc::new(partition::Context {
                 id: PartitionId(id),
@@ -224,6 +224,7 @@ impl Assembly {
                 routes: routes.to_vec(),
                 current: Arc::new(AtomicU64::new(0)),
                 hubs: Arc::clone(&self.hubs),
+                alerts: Arc::clone(&self.alerts),
             })
         };
         (0..self.options.partitions).map(context).collect()
@@ -249,6 +250,7 @@ impl Assembly {
             eraser: self.eraser(),
             store: Arc::clone(&self.ports.store),
             clock: Arc::clone(&self.ports.clock),
+            alerts: Arc::clone(&self.alerts),
             claims_kept: self.options.claims_kept,
         }
     }
@@ -264,7 +266,7 @@ fn partition_child(context: Arc<partition::Context>) -> Child {
 }
 
 fn route_child(context: Arc<route::Context>) -> Child {
-    let name = format!("route {}", context.id);
+    let name = format!("route {}", context.handle.id);
     Child::of(name, || Route, move |_| Arc::clone(&context))
 }
 

@@ -6,12 +6,14 @@ pub mod admission;
 pub mod backoff;
 pub mod breaker;
 #[cfg(test)]
-mod fixture;
+pub(crate) mod fixture;
 pub mod lanes;
 pub mod notice;
 pub mod refusals;
 pub mod restart;
 pub mod routing;
+pub mod shares;
 pub mod turn;
 pub mod turnstile;
+pub mod walk;
 pub mod watermark;

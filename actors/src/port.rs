@@ -2,6 +2,7 @@
 //! tests replace them by exact doubles (a paused clock, a seeded rng, the
 //! in-memory store).
 
+pub mod alert_store;
 pub mod clock;
 pub mod provider;
 pub mod rng;

@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn arrival(delivery: u128, message: u128, first_accept_us: u64, accepted: u32) -> Record {
-        Record { delivery, message, first_accept_us, accepted }
+        Record { delivery, message, device: 0, first_accept_us, accepted }
     }
 
     #[test]

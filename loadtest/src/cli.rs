@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod launch;
+mod reference;
 mod sim;
+mod store_size;
 
 /// Any failure of a command, already worded for the person at the keyboard.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -35,6 +37,12 @@ enum Command {
     /// Run a simulator process described by a file
     #[command(hide = true)]
     Launch(launch::Arguments),
+    /// Run the bare client loop described by a file
+    #[command(hide = true)]
+    Reference(reference::Arguments),
+    /// Flush, merge and measure a store nobody has open
+    #[command(hide = true)]
+    StoreSize(store_size::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -42,5 +50,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Sim(arguments) => sim::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
         Command::Launch(arguments) => launch::run(&arguments),
+        Command::Reference(arguments) => reference::run(&arguments),
+        Command::StoreSize(arguments) => store_size::run(&arguments),
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -87,10 +87,15 @@ impl Drop for Link {
     }
 }
 
+/// Header of a sender's key.
+pub(crate) static SUBSCRIPTION_KEY: HeaderName =
+    HeaderName::from_static("ocp-apim-subscription-key");
+
 /// A client of one server.
 pub struct Client {
     authority: String,
-    bearer: Option<HeaderValue>,
+    /// The header that says who asks.
+    identity: Option<(HeaderName, HeaderValue)>,
     link: Option<Link>,
 }
 
@@ -104,7 +109,17 @@ impl Client {
             .map(|key| HeaderValue::from_str(&format!("Bearer {key}")))
             .transpose()
             .map_err(|_| ClientError::Url("a key with characters no header takes".to_owned()))?;
-        Ok(Self { authority: authority(base)?.to_owned(), bearer, link: None })
+        let identity = bearer.map(|bearer| (AUTHORIZATION, bearer));
+        Ok(Self { authority: authority(base)?.to_owned(), identity, link: None })
+    }
+
+    /// A client of the sender API of `http://host:port`.
+    ///
+    /// # Errors
+    /// [`ClientError::Url`].
+    pub fn sender(base: &str, key: HeaderValue) -> Result<Self, ClientError> {
+        let identity = Some((SUBSCRIPTION_KEY.clone(), key));
+        Ok(Self { authority: authority(base)?.to_owned(), identity, link: None })
     }
 
     /// GET, JSON back.
@@ -237,8 +252,8 @@ impl Client {
         body: Bytes,
     ) -> Result<Response<Incoming>, String> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.authority);
-        if let Some(bearer) = &self.bearer {
-            request = request.header(AUTHORIZATION, bearer);
+        if let Some((name, value)) = &self.identity {
+            request = request.header(name, value);
         }
         if let Some(content_type) = content_type {
             request = request.header(CONTENT_TYPE, content_type);

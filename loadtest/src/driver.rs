@@ -1,4 +1,5 @@
-//! The load: a closed loop over HTTP/1.1 keep-alive connections that sends each message until it knows its fate.
+//! The load: a closed loop over HTTP/1.1 keep-alive connections that sends each message until it knows its fate; or an open
+//! one, which sends by the clock ([`drive_on_schedule`]).
 //!
 //! Owns its connections, one task each in a `JoinSet`. A message is tried again after 429 and 503 (honouring
 //! Retry-After) and after a broken connection, always with the same Idempotency-Key, until it is accepted, refused or
@@ -7,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -160,8 +161,28 @@ fn new_histogram() -> Result<Histogram<u64>, DriveError> {
         .map_err(|error| DriveError::Internal(error.to_string()))
 }
 
+/// When messages are sent, whatever became of those before them: what a slow answer keeps waiting is counted as waiting.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// Between two messages.
+    pub interval: Duration,
+    /// Set from outside: no further message is sent.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Schedule {
+    /// Unix microseconds at which the message of this index was due, in a drive that started at `started_us`.
+    #[must_use]
+    pub fn due_us(&self, started_us: u64, index: u64) -> u64 {
+        let interval = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
+        started_us.saturating_add(interval.saturating_mul(index))
+    }
+}
+
 /// What the workers share.
 struct Shared {
+    /// When the drive started, and its schedule.
+    schedule: Option<(Instant, Schedule)>,
     next: AtomicU64,
     end: u64,
     settled: AtomicU64,
@@ -173,15 +194,38 @@ struct Shared {
 /// # Errors
 /// [`DriveError`]; messages refused or given up are no error but counted.
 pub async fn drive(options: DriverOptions, source: Source) -> Result<DriveReport, DriveError> {
+    run(options, source, None).await
+}
+
+/// As [`drive`], each index at its time after the start, until the range ends or the schedule is stopped. A message that finds
+/// no connection free is sent late, and late for good: compare with [`Schedule::due_us`].
+///
+/// # Errors
+/// As [`drive`].
+pub async fn drive_on_schedule(
+    options: DriverOptions,
+    source: Source,
+    schedule: Schedule,
+) -> Result<DriveReport, DriveError> {
+    run(options, source, Some(schedule)).await
+}
+
+async fn run(
+    options: DriverOptions,
+    source: Source,
+    schedule: Option<Schedule>,
+) -> Result<DriveReport, DriveError> {
     let authority = authority(&options.base)?.to_owned();
+    let started_us = unix_us();
     let shared = Arc::new(Shared {
+        schedule: schedule.map(|schedule| (Instant::now(), schedule)),
         next: AtomicU64::new(options.range.start),
         end: options.range.end,
         settled: AtomicU64::new(0),
         accepted: AtomicU64::new(0),
     });
     let mut report = DriveReport::new()?;
-    report.started_us = unix_us();
+    report.started_us = started_us;
     let mut workers = JoinSet::new();
     for _ in 0..options.connections.max(1) {
         let worker = Worker::new(

@@ -1,9 +1,9 @@
 //! Provider simulators and load tester of Araldo.
 //!
 //! The judge shares no code with the judged: this crate talks HTTP only and never imports the engine. It owns
-//! the simulators of APNs and FCM with their own books, a synthetic population, a day's plan of messages, a
-//! closed-loop HTTP driver, a stage that runs the real server against the simulators, and the audit that joins
-//! what was promised with what arrived.
+//! the simulators of APNs, FCM and a relay with their own books, a synthetic population, a day's plan of messages, a
+//! closed-loop HTTP driver, a stage that runs the real server against the simulators, the audits that join what was
+//! promised with what arrived, and the reference that pushes are measured against.
 
 #![cfg_attr(
     test,
@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod alert_audit;
 pub mod audit;
 pub mod catalogue;
 pub mod citizen_token;
@@ -23,5 +24,8 @@ pub mod driver;
 pub mod live;
 pub mod morning;
 pub mod population;
+pub mod reference;
 pub mod simulator;
 pub mod stage;
+mod usage;
+pub mod weather;

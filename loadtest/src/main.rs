@@ -12,10 +12,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
     tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("ARALDO_LOG")
-                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info")),
-        )
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("ARALDO_LOG").unwrap_or_else(
+            |_| tracing_subscriber::EnvFilter::new("info,fjall=warn,lsm_tree=warn"),
+        ))
         .with_writer(std::io::stderr)
         .init();
     match cli::run(arguments) {

@@ -20,7 +20,7 @@ mod text;
 
 use crate::catalogue::{Service, catalogue};
 use crate::driver::{Outgoing, Source};
-use crate::population::{Citizen, Draw, Mode, Population};
+use crate::population::{Citizen, Draw, Mode, Population, Switches};
 use crate::simulator::Behaviour;
 
 /// Share of messages to people in no register, percent.
@@ -164,15 +164,22 @@ fn pick_service(draw: &mut Draw, citizen: &Citizen) -> usize {
     usize::try_from(choice).ok().and_then(|choice| fitting.get(choice).copied()).unwrap_or_default()
 }
 
-/// The rules of the sender contract: inbox switch, then the switches of the service or the mode for services without.
 fn expected(citizen: &Citizen, service: usize) -> Expected {
-    let switches = citizen.preferences.get(&service);
+    let secure = catalogue().services()[service].require_secure_channels();
+    by_the_rules(citizen, citizen.preferences.get(&service), secure)
+}
+
+/// The rules of the sender contract: inbox switch, then the switches of the service or the mode for services without.
+pub(crate) fn by_the_rules(
+    citizen: &Citizen,
+    switches: Option<&Switches>,
+    secure: bool,
+) -> Expected {
     let allowed = switches.map_or(citizen.mode == Mode::Auto, |switches| switches.inbox);
     if !citizen.is_inbox_enabled || !allowed {
         return Expected::ServiceNotAllowed;
     }
     let push = citizen.is_push_enabled && switches.is_none_or(|switches| switches.push);
-    let secure = catalogue().services()[service].require_secure_channels();
     let email = citizen.is_email_enabled
         && citizen.email_validated
         && citizen.email.is_some()

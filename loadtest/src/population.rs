@@ -30,6 +30,10 @@ pub enum Mix {
     Real,
     /// Every citizen has exactly one device, no address, and takes everything, so that each message is one push.
     OneDevice,
+    /// As [`Mix::OneDevice`], and the device is Apple's.
+    OneApns,
+    /// As [`Mix::OneDevice`], and the device takes FCM.
+    OneFcm,
     /// Every citizen has a confirmed address, no device, and takes everything, so that each message is one mail.
     MailOnly,
     /// Every citizen has exactly one device and a confirmed address, and takes everything, so that each message is one push
@@ -220,6 +224,8 @@ mod tests {
     fn the_channels_asked_for_means_no_other_and_no_obstacle() {
         for (mix, devices, address) in [
             (Mix::OneDevice, 1, false),
+            (Mix::OneApns, 1, false),
+            (Mix::OneFcm, 1, false),
             (Mix::MailOnly, 0, true),
             (Mix::DeviceAndMail, 1, true),
             (Mix::InboxOnly, 0, false),
@@ -228,6 +234,12 @@ mod tests {
             for index in 0..500 {
                 let citizen = population.citizen(index);
                 assert_eq!((citizen.devices.len(), citizen.email.is_some()), (devices, address));
+                let platforms: &[&str] = match mix {
+                    Mix::OneApns => &["apns"],
+                    Mix::OneFcm => &["fcm"],
+                    _ => &["apns", "fcm"],
+                };
+                assert!(citizen.devices.iter().all(|device| platforms.contains(&device.platform)));
                 assert!(citizen.is_inbox_enabled && citizen.is_email_enabled);
                 assert!(citizen.is_push_enabled && citizen.preferences.is_empty());
                 assert!(citizen.email_validated == address && citizen.mode == Mode::Auto);

@@ -18,7 +18,9 @@ pub use behaviour::{Behaviour, Failure, ResetReason};
 pub use books::{Books, BooksReport, RECORD_BYTES, Record};
 pub use credentials::Credentials;
 pub use error::SimulatorError;
+pub(crate) use launch::runtime;
 pub use launch::{LaunchKind, LaunchSpec};
+pub(crate) use process::stdin_closed;
 pub use process::{ProcessKind, ProcessOptions, run_process};
 pub use smtp::{
     Greylist, Mail, SmtpAccount, SmtpBehaviour, SmtpFailure, SmtpOptions, SmtpStage, SmtpTls,

@@ -14,13 +14,16 @@ use hyper::header::HeaderValue;
 use serde_json::Value;
 use tokio::time::Instant;
 
+pub use crate::usage::Usage;
+pub use alert::{AlertProgress, AlertState, SentAlert, WalkState};
 pub use channel::{CHANNELS, ChannelTotals};
-pub use child::{ChildError, Usage};
+pub use child::ChildError;
 pub use setup::{ImportProgress, ImportReport, SenderKeys};
 pub use sim_process::SimProcess;
 
+mod alert;
 mod channel;
-mod child;
+pub(crate) mod child;
 mod config;
 mod setup;
 mod sim_process;

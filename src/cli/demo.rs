@@ -3,8 +3,8 @@
 //! The command is the audience and the judge: it starts `araldo serve` and the
 //! simulators of APNs, FCM and a mail relay as processes of their own, imports
 //! synthetic citizens, keeps a few of them live, sends the morning's messages
-//! through the HTTP API, and compares the server's books with what the
-//! simulators and the live citizens saw. Everything lives in a
+//! and at last a weather alert to everyone through the HTTP API, and compares
+//! the server's books with what the simulators and the live citizens saw. Everything lives in a
 //! temporary folder and ends with this process.
 
 use std::io::Write;
@@ -18,6 +18,7 @@ use super::error::CliError;
 use play::Plan;
 use report::Report;
 
+mod alert;
 mod play;
 mod report;
 mod table;
@@ -38,8 +39,8 @@ Examples:
   araldo demo --seed 7 --json demo.json        another morning, its numbers as JSON
 
 Nobody in it exists: codici fiscali, tokens and addresses are made up. The same seed plans the same deliveries. The
-exit code is 0 only if every message is accounted for, every push and every mail arrived, and the live citizens saw
-exactly their inboxes.")]
+exit code is 0 only if every message is accounted for, every push and every mail arrived, the alert reached everyone it
+is for and nobody else, and the live citizens saw exactly their inboxes.")]
 pub struct Arguments {
     /// Synthetic citizens
     #[arg(long, default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]

@@ -19,6 +19,7 @@ const PATH: &str = "/api/operator/v1/services";
 #[command(after_help = "Examples:\n  \
     araldo services put anagrafe --name Anagrafe --organization 00000000001\n  \
     araldo services put allerta --name Allerte --organization 00000000001 --lane emergency\n  \
+    araldo services put allerte --name Allerte --organization 00000000001 --group ApiAlertWrite\n  \
     araldo services put tributi --file tributi.json\n  \
     araldo services show anagrafe")]
 pub enum Services {
@@ -66,7 +67,8 @@ pub struct Put {
     /// Highest payment in euro cents; without it, none.
     #[arg(long, value_name = "CENTS")]
     max_payment: Option<u64>,
-    /// Permission (IO's group) of its keys; may be repeated.
+    /// Permission of its keys (one of IO's groups, or ApiAlertWrite), in place
+    /// of the usual ones; may be repeated.
     #[arg(long = "group", value_name = "GROUP")]
     groups: Vec<String>,
     /// Network its keys may call from; may be repeated.

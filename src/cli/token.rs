@@ -6,8 +6,8 @@ use std::time::Duration;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::port::clock::Clock;
 use clap::Args;
-use jiff::SignedDuration;
 
+use super::duration;
 use super::error::CliError;
 use super::global::Global;
 use super::output;
@@ -42,21 +42,8 @@ pub struct Token {
     #[arg(long, value_name = "DAY")]
     date_of_birth: Option<String>,
     /// How long it holds: 30m, 1h, 7d.
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = duration::parse)]
     ttl: Duration,
-}
-
-/// A time of at least a second, as jiff reads it (\"1h 30m\").
-fn lifetime(text: &str) -> Result<Duration, String> {
-    // jiff takes no days: they are not always 24 hours. Here they are.
-    let days = text.strip_suffix('d').and_then(|days| days.trim().parse::<u32>().ok());
-    let time = match days {
-        Some(days) => Some(Duration::from_hours(24) * days),
-        None => text.parse::<SignedDuration>().ok().and_then(|time| time.try_into().ok()),
-    };
-    let longest = Duration::from_hours(24 * 365);
-    time.filter(|time| (Duration::from_secs(1)..=longest).contains(time))
-        .ok_or_else(|| "must be a time such as 30m, 1h or 7d, at most 365d".to_owned())
 }
 
 impl Token {
@@ -83,20 +70,5 @@ impl Token {
         let mut out = output::stdout();
         writeln!(out, "{token}")?;
         Ok(out.flush()?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Duration, lifetime};
-
-    #[test]
-    fn a_lifetime_is_read_as_people_write_it() {
-        assert_eq!(lifetime("1h"), Ok(Duration::from_secs(3600)));
-        assert_eq!(lifetime("90 s"), Ok(Duration::from_secs(90)));
-        assert_eq!(lifetime("7d"), Ok(Duration::from_secs(7 * 86_400)));
-        for wrong in ["", "1", "-1h", "0s", "400d", "tomorrow"] {
-            assert!(lifetime(wrong).is_err(), "{wrong}");
-        }
     }
 }

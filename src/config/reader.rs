@@ -64,6 +64,7 @@ fn http(reader: &Reader<'_>) -> HttpConfig {
         request_timeout: reader.seconds("http.request_timeout_seconds", 1..=3600),
         drain: reader.seconds("http.drain_seconds", 0..=3600),
         body_limit: reader.size("http.body_limit_bytes", 1024..=16_777_216),
+        alert_body_limit: reader.size("http.alert_body_limit_bytes", 1024..=16_777_216),
         import_body_limit: reader.size("http.import_body_limit_bytes", 1024..=1_073_741_824),
         max_imports: reader.size("http.max_imports", 1..=64),
         max_organizations: reader.size("http.max_organizations", 1..=10_000_000),
@@ -128,7 +129,7 @@ fn engine(reader: &Reader<'_>) -> EngineConfig {
     EngineConfig {
         partitions: u16::try_from(reader.whole("engine.partitions", 1..=4096)).unwrap_or(u16::MAX),
         max_active: reader.size("engine.max_active", 1..=100_000),
-        credits: reader.size("engine.credits", 1..=100_000),
+        credits: reader.size("engine.credits", 4..=100_000),
         in_flight: reader.size("engine.in_flight", 1..=1_000_000),
         backlog: reader.whole("engine.backlog", 1..=1_000_000_000),
         max_panics: u32::try_from(reader.whole("engine.max_panics", 1..=100)).unwrap_or(u32::MAX),

@@ -45,6 +45,8 @@ pub struct HttpConfig {
     pub drain: Duration,
     /// Longest body, bytes.
     pub body_limit: usize,
+    /// Longest body of an alert, bytes.
+    pub alert_body_limit: usize,
     /// Longest body of an import, bytes.
     pub import_body_limit: usize,
     /// Imports at one time.

@@ -59,6 +59,34 @@ pub struct Viewer;
 /// An operator who may change things.
 pub struct Admin;
 
+/// An operator who may see alerts.
+pub struct AlertViewer;
+
+/// An operator who may pause, resume and cancel alerts.
+pub struct AlertOperator;
+
+impl FromRequestParts<App> for AlertViewer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        match operator(parts, app)?.role {
+            Role::Viewer | Role::Approver | Role::Admin => Ok(Self),
+            role @ Role::Sender => Err(refused(role)),
+        }
+    }
+}
+
+impl FromRequestParts<App> for AlertOperator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        match operator(parts, app)?.role {
+            Role::Approver | Role::Admin => Ok(Self),
+            role => Err(refused(role)),
+        }
+    }
+}
+
 impl FromRequestParts<App> for Viewer {
     type Rejection = Problem;
 
@@ -85,7 +113,7 @@ fn refused(role: Role) -> Problem {
     Problem::forbidden(match role {
         Role::Sender => "this is a sender's key; the operator API needs an operator's",
         Role::Viewer => "a viewer's key may only read",
-        Role::Approver => "an approver's key may only approve alerts",
+        Role::Approver => "an approver's key may only see, pause, resume and cancel alerts",
         Role::Admin => "this key may not do that",
     })
 }

@@ -29,8 +29,14 @@ const MAILS: (u32, Duration) = (5, Duration::from_secs(60));
 const LOOKS: (u32, Duration) = (10, Duration::from_secs(1));
 /// The same for links in mails, which act without a token.
 const LINKS: (u32, Duration) = (10, Duration::from_secs(6));
-/// Searches and parts of copies that are read at one time.
+/// The same for one service that lists its alerts, found among everybody's.
+const LISTS: (u32, Duration) = (20, Duration::from_millis(500));
+/// Searches, lists of alerts and parts of copies that are read at one time.
 const MOST_LOOKS: usize = 4;
+
+/// Bodies longer than an ordinary one that are held at one time: alerts with
+/// many texts or areas.
+const MOST_LONG_BODIES: usize = 16;
 
 /// Shared state; cheap to clone.
 #[derive(Clone)]
@@ -40,11 +46,13 @@ struct Inner {
     http: Http,
     started: Instant,
     imports: Semaphore,
+    long_bodies: Semaphore,
     last_warning: AtomicU64,
     calls: Rate,
     mails: Rate,
     looks: Rate,
     links: Rate,
+    lists: Rate,
     looking: Arc<Semaphore>,
     catalogue: Catalogue,
     draining: watch::Sender<bool>,
@@ -61,11 +69,13 @@ impl App {
             http,
             started: Instant::now(),
             imports,
+            long_bodies: Semaphore::new(MOST_LONG_BODIES),
             last_warning,
             calls: rate(CALLS),
             mails: rate(MAILS),
             looks: rate(LOOKS),
             links: rate(LINKS),
+            lists: rate(LISTS),
             looking: Arc::new(Semaphore::new(MOST_LOOKS)),
             catalogue: Catalogue::default(),
             draining: watch::Sender::new(false),
@@ -95,6 +105,11 @@ impl App {
     /// How often a citizen's links may act.
     pub fn links(&self) -> &Rate {
         &self.0.links
+    }
+
+    /// How often a service may list its alerts.
+    pub fn lists(&self) -> &Rate {
+        &self.0.lists
     }
 
     /// Waits for the right to read much, at most the request timeout.
@@ -147,6 +162,11 @@ impl App {
     /// The right to run a citizen import.
     pub fn imports(&self) -> &Semaphore {
         &self.0.imports
+    }
+
+    /// The right to hold a body longer than an ordinary one.
+    pub fn long_bodies(&self) -> &Semaphore {
+        &self.0.long_bodies
     }
 
     /// Waits for a read of the store, at most the request timeout.

@@ -1,7 +1,9 @@
-//! The operator API: organisations, services, keys, citizens, status.
+//! The operator API: organisations, services, keys, citizens, alerts, status.
 //!
-//! Viewers read, admins write; a sender's key is refused with 403.
+//! Viewers read, admins write, approvers see and stop alerts; a sender's key is
+//! refused with 403.
 
+pub mod alert;
 pub mod citizen;
 pub mod citizen_line;
 pub mod key;

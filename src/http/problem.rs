@@ -49,6 +49,8 @@ pub enum Kind {
     Conflict,
     /// Another citizen confirmed the address.
     EmailTaken,
+    /// The status of the alert does not allow it.
+    AlertStatus,
     /// A configured limit of the registry is reached.
     LimitReached,
     /// A defect of ours.
@@ -90,6 +92,9 @@ impl Kind {
                 "The e-mail address is taken",
                 StatusCode::PRECONDITION_FAILED,
             ),
+            Self::AlertStatus => {
+                ("alert-status", "The alert's status does not allow it", StatusCode::CONFLICT)
+            }
             Self::LimitReached => ("limit-reached", "Limit reached", StatusCode::CONFLICT),
             Self::Internal => ("internal", "Internal error", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Unavailable => {

@@ -24,7 +24,13 @@ impl Faults {
     }
 
     /// Checks the length of a text in characters.
-    pub fn length(&mut self, field: &'static str, text: &str, least: usize, most: usize) {
+    pub fn length(
+        &mut self,
+        field: impl Into<Cow<'static, str>>,
+        text: &str,
+        least: usize,
+        most: usize,
+    ) {
         // Bytes bound characters from above: most texts need no count.
         let count = if text.is_ascii() { text.len() } else { text.chars().count() };
         if !(least..=most).contains(&count) {
@@ -89,6 +95,23 @@ pub fn utc_instant(text: &str) -> Option<Millis> {
     u64::try_from(instant.as_millisecond()).ok().map(Millis)
 }
 
+/// Reads an instant of RFC 3339, section 5.6: date, time and zone, the zone as
+/// `Z` or as hours and minutes. None before 1970.
+pub fn zoned_instant(text: &str) -> Option<Millis> {
+    let bytes = text.as_bytes();
+    let dated = bytes.len() >= 20 && bytes[0].is_ascii_digit() && matches!(bytes[10], b'T' | b't');
+    let zoned = match bytes.split_at_checked(bytes.len().saturating_sub(6)) {
+        _ if matches!(bytes.last(), Some(b'Z' | b'z')) => true,
+        Some((_, [b'+' | b'-', _, _, b':', _, _])) => true,
+        _ => false,
+    };
+    if !dated || !zoned {
+        return None;
+    }
+    let instant: Timestamp = text.parse().ok()?;
+    u64::try_from(instant.as_millisecond()).ok().map(Millis)
+}
+
 /// Writes an instant in IO's form, with milliseconds.
 pub fn iso(instant: Millis) -> String {
     i64::try_from(instant.0)
@@ -99,7 +122,7 @@ pub fn iso(instant: Millis) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Faults, Millis, iso, utc_instant};
+    use super::{Faults, Millis, iso, utc_instant, zoned_instant};
 
     #[test]
     fn an_instant_must_be_utc_with_date_and_time() {
@@ -116,6 +139,31 @@ mod tests {
             "à18-10-13T00:00:00.000Z",
         ] {
             assert_eq!(utc_instant(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_zoned_instant_may_be_of_any_zone_but_needs_one() {
+        for noon in
+            ["2026-11-23T12:00:00Z", "2026-11-23T13:00:00.000+01:00", "2026-11-23T07:00:00-05:00"]
+        {
+            assert_eq!(zoned_instant(noon), Some(Millis(1_795_435_200_000)), "{noon}");
+        }
+        for wrong in [
+            "2026-11-23",
+            "2026-11-23T12:00:00",
+            "2026-11-23T12:00Z",
+            "2026-11-23 12:00:00Z",
+            "2026-11-23T12:00:00+01",
+            "2026-11-23T12:00:00+0100",
+            "2026-11-23T12:00:00[Europe/Rome]",
+            "2026-11-23T12:00:00+01:00[Europe/Rome]",
+            "2026-11-31T12:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "domani",
+            "",
+        ] {
+            assert_eq!(zoned_instant(wrong), None, "{wrong}");
         }
     }
 

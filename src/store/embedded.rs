@@ -19,24 +19,29 @@
 //! | `citizen_index` | partition, fiscal code | ordinal |
 //! | `messages` | partition, message id | `Message`, written once |
 //! | `states` | partition, message id | `MessageState`; none: accepted, turn not taken |
-//! | `intake` | partition, sequence u64 | message id, CRC-32 of its row. Contiguous; removed below the checkpoint. |
-//! | `due` | partition, route number, due ms, message id, endpoint | nothing |
-//! | `inbox` | partition, ordinal, sequence u64 | message id, published at, marks and the sequence of their last change |
+//! | `intake` | partition, lane, sequence u64 | message id, CRC-32 of its row. Contiguous in each lane; removed below its checkpoint. |
+//! | `due` | partition, route number, lane, due ms, place in the order of publication, message id, endpoint | nothing |
+//! | `inbox` | partition, ordinal, sequence u64 | message (or alert, once its marks changed) id, published at, marks and the sequence of their last change |
 //! | `changes` | partition, ordinal, sequence u64 | sequence of the inbox entry whose marks changed there; the last change only |
 //! | `addressed` | partition, fiscal code, message id | nothing: every message to a citizen, known or not |
 //! | `addresses` | 1, hash of the address | fiscal code of who validated it |
 //! | `erasures` | 1, due ms, fiscal code | nothing: a pending request to be deleted |
 //! | | 2, done ms, keyed hash of the fiscal code | `Erasure`: that somebody was erased |
-//! | `claims` | 1, scope hash | message id, body hash, made at |
+//! | `alerts` | 1, alert id | `AlertRecord` |
+//! | | 2, alert id | nothing: it is running or paused |
+//! | `cursors` | partition, alert id, walk | `Cursor`; a walk is 0 for the inbox, 1 + route number for a route |
+//! | `ledger` | partition, alert id, walk, first ordinal | a run of marks; the inbox walk's with sequence and time of publication before it, cut where a block of 4,096 ordinals ends |
+//! | `alert_order` | partition, block of ordinals, sequence | alert id, published at, and which ordinals of the block are members: how an inbox finds its alerts |
+//! | `claims` | 1, scope hash | message or alert id, body hash, made at |
 //! | | 2, made at, scope hash | nothing: the index for forgetting |
 //! | `registry` | kind, id | organisation, service (owner by id), key |
 //! | `meta` | 0 | format, partition count |
-//! | | 1, partition | epoch, checkpoint, tail, events, next ordinal, books |
+//! | | 1, partition | epoch, checkpoint and tail of each lane's journal, events, next ordinal, books |
 //! | | 2, route number | route name |
 //! | every table | `ff ff commit` | number of the last commit that wrote to it |
 //!
-//! Sequences count the events of a partition: publications and changes of
-//! marks. A message's state holds its own, which leads from its id to its inbox
+//! Sequences count the events of a partition: publications (a run of an alert's
+//! inbox walk is one) and changes of marks. A message's state holds its own, which leads from its id to its inbox
 //! entry.
 //!
 //! # What is left of a citizen who was erased
@@ -45,7 +50,8 @@
 //! hashes, and the id of a message that is gone. The record in `erasures`,
 //! which names nobody. Totals in the books. Messages whose turn was not taken
 //! when the citizen was erased; they end as rejected, since nobody has that
-//! fiscal code any more.
+//! fiscal code any more. The marks in the ledgers of alerts, by an ordinal that
+//! leads to nobody and is never used again.
 //!
 //! # Invariants
 //!
@@ -62,7 +68,7 @@
 //! tail in the journal is dropped at the next start. Whatever was acknowledged
 //! and is gone (a damaged journal or file, a folder restored in part) is found
 //! at the start, from the commit numbers, or when a partition is opened, from
-//! the journal's sequence and checksums; the store then refuses to run.
+//! its journals' sequences and checksums; the store then refuses to run.
 
 use async_trait::async_trait;
 use std::fs::File;
@@ -79,6 +85,7 @@ use araldo_actors::domain::delivery::{Endpoint, MessageState};
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId, RouteId};
 use araldo_actors::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
+use araldo_actors::domain::lane::{ByLane, Lane};
 use araldo_actors::domain::message::Message;
 use araldo_actors::domain::service::{ApiKey, Organization, Registry, Service};
 use araldo_actors::domain::time::Millis;
@@ -88,6 +95,7 @@ use araldo_actors::port::store::{
 };
 
 mod accept;
+mod alert;
 mod citizen;
 mod due;
 mod erase;
@@ -276,7 +284,8 @@ impl Store for EmbeddedStore {
                     let state = view.state(home, &message)?;
                     Ok(Some((message, state)))
                 }
-                _ => Ok(None),
+                Some(_) => Ok(None),
+                None => view.alert_for(home, &recipient, id),
             }
         })
         .await
@@ -358,10 +367,10 @@ impl Store for EmbeddedStore {
         partition: PartitionId,
         epoch: Epoch,
         citizen: FiscalCode,
-        checkpoint: u64,
+        checkpoints: ByLane<u64>,
         record: Erasure,
     ) -> Result<Erased, StoreError> {
-        let erase = Erase { partition, epoch, citizen, checkpoint, record };
+        let erase = Erase { partition, epoch, citizen, checkpoints, record };
         self.write(|reply| Job::Erase(Box::new(erase), reply)).await
     }
 
@@ -382,13 +391,11 @@ impl Store for EmbeddedStore {
         self.read(move |shared| {
             let view = shared.tables.view();
             let counters = view.partition(id.0)?;
-            Ok(Opened {
-                epoch,
-                checkpoint: counters.checkpoint,
-                tail: counters.tail,
-                unprocessed: view.unprocessed(id.0, &counters)?,
-                backlogs: shared.backlogs(&view, id.0)?,
-            })
+            let mut journals = ByLane::default();
+            for lane in Lane::ALL {
+                journals[lane] = view.journal(id.0, lane, &counters)?;
+            }
+            Ok(Opened { epoch, journals, backlogs: shared.backlogs(&view, id.0)? })
         })
         .await
     }
@@ -396,17 +403,19 @@ impl Store for EmbeddedStore {
     async fn arrivals(
         &self,
         partition: PartitionId,
+        lane: Lane,
         from: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError> {
         self.check(partition)?;
-        self.read(move |shared| shared.tables.view().arrivals(partition, from, limit)).await
+        self.read(move |shared| shared.tables.view().arrivals(partition, lane, from, limit)).await
     }
 
     async fn due(
         &self,
         partition: PartitionId,
         route: &RouteId,
+        lane: Lane,
         until: Millis,
         limit: usize,
         except: &[(MessageId, Endpoint)],
@@ -415,6 +424,7 @@ impl Store for EmbeddedStore {
         let search = due::Search {
             partition: partition.0,
             route: route.clone(),
+            lane,
             until,
             limit,
             except: Except::new(except.to_vec()),

@@ -12,24 +12,28 @@ use async_trait::async_trait;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use araldo_actors::domain::alert::{Alert, AlertRecord, Walk};
 use araldo_actors::domain::books::Books;
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::data_request::Erasure;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
+use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId, RouteId};
 use araldo_actors::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
+use araldo_actors::domain::lane::{ByLane, Lane};
 use araldo_actors::domain::message::{Message, MessageStatus};
 use araldo_actors::domain::outcome::DeliveryStatus;
 use araldo_actors::domain::service::{ApiKey, Organization, Registry, Service};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{
-    Acceptance, Arrival, Backlog, DueDelivery, Erased, IdempotencyClaim, Opened, Step, Store,
-    StoreError, Swap, Upsert,
+    Acceptance, Arrival, Backlog, DueDelivery, Erased, IdempotencyClaim, Journal, Opened, Step,
+    Store, StoreError, Swap, Upsert,
 };
 
-use super::claimed_id;
+use super::{check_walk, claimed_id};
 
+mod alert;
 mod citizen;
 mod effect;
 mod inbox;
@@ -38,8 +42,8 @@ mod inbox;
 #[derive(Default)]
 struct Partition {
     epoch: u64,
-    checkpoint: u64,
-    journal: Vec<MessageId>,
+    checkpoints: ByLane<u64>,
+    journals: ByLane<Vec<MessageId>>,
     messages: BTreeMap<MessageId, (Message, MessageState)>,
     /// By ordinal; none: erased.
     citizens: Vec<Option<Citizen>>,
@@ -48,6 +52,8 @@ struct Partition {
     inbox: Vec<(FiscalCode, InboxEntry)>,
     /// Publications and changes of marks so far.
     events: u64,
+    alerts: BTreeMap<MessageId, Alert>,
+    walks: BTreeMap<(MessageId, Walk), alert::Walked>,
     retried: [u64; 3],
     /// Totals of the messages erased.
     erased: Books,
@@ -63,6 +69,7 @@ struct Claimed {
 struct State {
     partitions: Vec<Partition>,
     claims: HashMap<[u8; 32], Claimed>,
+    alerts: BTreeMap<MessageId, AlertRecord>,
     /// Who last validated an address. Holds only as long as the record says so
     /// too: see [`State::address_owner`].
     addresses: BTreeMap<AddressId, FiscalCode>,
@@ -114,13 +121,13 @@ impl State {
             }
             message.id = claimed_id(message.accepted_at, claim);
         }
-        let (id, at) = (message.id, message.accepted_at);
+        let (id, at, lane) = (message.id, message.accepted_at, message.lane);
         let partition = self.home(&message.fiscal_code);
         if partition.messages.contains_key(&id) {
             return Acceptance::Replayed { id };
         }
-        let sequence = partition.journal.len() as u64;
-        partition.journal.push(id);
+        let sequence = partition.journals[lane].len() as u64;
+        partition.journals[lane].push(id);
         partition.messages.insert(id, (message, MessageState::accepted(at)));
         if let Some(claim) = claim {
             self.claims.insert(claim.scope, Claimed { message: id, body: claim.body, at });
@@ -134,14 +141,15 @@ impl Partition {
         self.ordinals.get(code).and_then(|&ordinal| self.citizens[ordinal].as_ref())
     }
 
-    /// Pending deliveries in the order in which they fall due.
-    fn pending(&self) -> Vec<(Millis, MessageId, Endpoint, RouteId)> {
+    /// Pending deliveries, lane by lane, in the order in which they fall due.
+    fn pending(&self) -> Vec<(Lane, Millis, MessageId, Endpoint, RouteId)> {
         let mut all = Vec::new();
         for (id, (_, state)) in &self.messages {
             for delivery in &state.deliveries {
                 if let (Some(due), Some(route)) = (delivery.status.due(), &delivery.route) {
-                    let rank = (due, state.published, endpoint_rank(delivery.endpoint));
-                    all.push((rank, (due, *id, delivery.endpoint, route.clone())));
+                    let (lane, endpoint) = (state.lane, delivery.endpoint);
+                    let rank = (lane, due, state.published, endpoint_rank(endpoint));
+                    all.push((rank, (lane, due, *id, endpoint, route.clone())));
                 }
             }
         }
@@ -157,23 +165,20 @@ impl Partition {
         for (totals, retried) in books.deliveries.iter_mut().zip(self.retried) {
             totals.retried = retried;
         }
+        for walked in self.walks.values() {
+            *books.channel(walked.channel) += walked.cursor.totals;
+        }
         books
     }
 
     fn opened(&self) -> Opened {
         let mut pending: BTreeMap<RouteId, u64> = BTreeMap::new();
-        for (_, _, _, route) in self.pending() {
+        for (_, _, _, _, route) in self.pending() {
             *pending.entry(route).or_default() += 1;
         }
         Opened {
             epoch: Epoch(self.epoch),
-            checkpoint: self.checkpoint,
-            tail: self.journal.len() as u64,
-            unprocessed: self
-                .arrivals(self.checkpoint, usize::MAX)
-                .iter()
-                .filter(|arrival| !arrival.done)
-                .count() as u64,
+            journals: ByLane::from_fn(|lane| self.journal(lane)),
             backlogs: pending
                 .into_iter()
                 .map(|(route, pending)| Backlog { route, pending })
@@ -181,9 +186,27 @@ impl Partition {
         }
     }
 
-    fn arrivals(&self, from: u64, limit: usize) -> Vec<Arrival> {
-        let from = from.max(self.checkpoint);
-        let waiting = self.journal.iter().zip(0_u64..).filter(|(_, sequence)| *sequence >= from);
+    fn journal(&self, lane: Lane) -> Journal {
+        let waiting = self.arrivals(lane, 0, usize::MAX);
+        Journal {
+            checkpoint: self.checkpoints[lane],
+            tail: self.journals[lane].len() as u64,
+            unprocessed: waiting.iter().filter(|arrival| !arrival.done).count() as u64,
+        }
+    }
+
+    /// Where each checkpoint is once it was asked to be at `checkpoints`.
+    fn reached(&self, checkpoints: &ByLane<u64>) -> ByLane<u64> {
+        ByLane::from_fn(|lane| {
+            let most = self.journals[lane].len() as u64;
+            checkpoints[lane].min(most).max(self.checkpoints[lane])
+        })
+    }
+
+    fn arrivals(&self, lane: Lane, from: u64, limit: usize) -> Vec<Arrival> {
+        let from = from.max(self.checkpoints[lane]);
+        let journal = self.journals[lane].iter().zip(0_u64..);
+        let waiting = journal.filter(|(_, sequence)| *sequence >= from);
         waiting
             .take(limit)
             .filter_map(|(id, sequence)| {
@@ -244,8 +267,11 @@ impl Store for MemoryStore {
         id: MessageId,
     ) -> Result<Option<(Message, MessageState)>, StoreError> {
         let mut state = self.lock();
-        let found = state.home(&recipient).messages.get(&id);
-        Ok(found.filter(|(message, _)| message.fiscal_code == recipient).cloned())
+        let home = state.home(&recipient);
+        Ok(match home.messages.get(&id) {
+            Some(found) => Some(found).filter(|one| one.0.fiscal_code == recipient).cloned(),
+            None => home.alert_for(&recipient, id),
+        })
     }
 
     async fn inbox(
@@ -288,12 +314,7 @@ impl Store for MemoryStore {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<(Message, MessageState)>, StoreError> {
-        let mut state = self.lock();
-        let messages = state.home(&recipient).messages.iter();
-        let addressed = messages.filter(|(id, (message, _))| {
-            message.fiscal_code == recipient && after.is_none_or(|after| **id > after)
-        });
-        Ok(addressed.take(limit).map(|(_, found)| found.clone()).collect())
+        Ok(self.lock().home(&recipient).addressed(&recipient, after, limit))
     }
 
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {
@@ -322,10 +343,10 @@ impl Store for MemoryStore {
         partition: PartitionId,
         epoch: Epoch,
         citizen: FiscalCode,
-        checkpoint: u64,
+        checkpoints: ByLane<u64>,
         record: Erasure,
     ) -> Result<Erased, StoreError> {
-        self.lock().erase(partition, epoch, &citizen, checkpoint, record)
+        self.lock().erase(partition, epoch, &citizen, &checkpoints, record)
     }
 
     async fn erasures_due(
@@ -350,16 +371,18 @@ impl Store for MemoryStore {
     async fn arrivals(
         &self,
         partition: PartitionId,
+        lane: Lane,
         from: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError> {
-        Ok(self.lock().partition(partition)?.arrivals(from, limit))
+        Ok(self.lock().partition(partition)?.arrivals(lane, from, limit))
     }
 
     async fn due(
         &self,
         partition: PartitionId,
         route: &RouteId,
+        lane: Lane,
         until: Millis,
         limit: usize,
         except: &[(MessageId, Endpoint)],
@@ -367,8 +390,8 @@ impl Store for MemoryStore {
         let mut state = self.lock();
         let partition = state.partition(partition)?;
         let mut found = Vec::new();
-        for (due, id, endpoint, via) in partition.pending() {
-            if via != *route || except.contains(&(id, endpoint)) {
+        for (its_lane, due, id, endpoint, via) in partition.pending() {
+            if its_lane != lane || via != *route || except.contains(&(id, endpoint)) {
                 continue;
             }
             if due > until || found.len() == limit {
@@ -392,11 +415,15 @@ impl Store for MemoryStore {
         if owned.epoch != epoch.0 {
             return Err(StoreError::Fenced(partition));
         }
+        for effect in &step.effects {
+            if let Effect::Walked { walk, cursor, run, changed, .. } = effect {
+                check_walk(walk, cursor, run.as_ref(), changed)?;
+            }
+        }
         for effect in step.effects {
             owned.apply(effect, step.at);
         }
-        let reached = step.checkpoint.unwrap_or(0).min(owned.journal.len() as u64);
-        owned.checkpoint = owned.checkpoint.max(reached);
+        owned.checkpoints = owned.reached(&step.checkpoints);
         Ok(())
     }
 

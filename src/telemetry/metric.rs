@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use araldo_actors::board::{Board, RouteState};
+use araldo_actors::board::{Board, RouteState, RouteView};
 use araldo_actors::domain::books::{Books, DeliveryTotals};
 use araldo_actors::domain::delivery::Channel;
 use araldo_actors::domain::message::RejectionReason;
@@ -33,6 +33,7 @@ const PARTITIONS_OPEN: &str = "araldo_partitions_all_open";
 const ROUTE_STATE: &str = "araldo_route_state";
 const ROUTE_CONNECTIONS: &str = "araldo_route_connections";
 const ROUTE_QUEUED: &str = "araldo_route_queued";
+const ROUTE_WAITS: &str = "araldo_route_waits_since_timestamp_seconds";
 const VALIDATION_MAILS: &str = "araldo_validation_mails_total";
 const UPTIME: &str = "araldo_uptime_seconds";
 
@@ -51,6 +52,16 @@ const ROUTES: &[&str] = &[
     "/api/v1/messages/{fiscal_code}/{id}",
     "/api/v1/profiles",
     "/api/v1/profiles/{fiscal_code}",
+    "/api/v1/alerts",
+    "/api/v1/alerts/{id}",
+    "/api/v1/alerts/{id}/pause",
+    "/api/v1/alerts/{id}/resume",
+    "/api/v1/alerts/{id}/cancel",
+    "/api/operator/v1/alerts",
+    "/api/operator/v1/alerts/{id}",
+    "/api/operator/v1/alerts/{id}/pause",
+    "/api/operator/v1/alerts/{id}/resume",
+    "/api/operator/v1/alerts/{id}/cancel",
     "/api/operator/v1/organizations",
     "/api/operator/v1/organizations/{fiscal_code}",
     "/api/operator/v1/services",
@@ -143,10 +154,17 @@ fn describe_books() {
 fn describe_actors() {
     describe_gauge!(CITIZENS_ACTIVE, "Citizen actors alive");
     describe_gauge!(PARTITIONS_OPEN, "1 once every partition has been taken over");
-    describe_gauge!(ROUTE_STATE, "1 for the state a route is in: up, down or halted");
+    describe_gauge!(ROUTE_STATE, "1 for the state a route is in: up, paused, down or halted");
     describe_gauge!(ROUTE_CONNECTIONS, "Open connections of a route");
     describe_gauge!(ROUTE_QUEUED, "Deliveries in a route's queue and in flight");
+    describe_gauge!(
+        ROUTE_WAITS,
+        Unit::Seconds,
+        "Since when the first delivery in a route's queue waits, by lane, since the Unix epoch: \
+         acceptance of a message not tried before, else when it came to the route; 0 where none does"
+    );
     describe_counter!(VALIDATION_MAILS, "Mails that confirm an address, by how they ended");
+    metrics_process::Collector::default().describe();
     describe_gauge!(UPTIME, Unit::Seconds, "Time since the server started");
 }
 
@@ -210,7 +228,15 @@ pub fn validation_mail(outcome: &'static str) {
     counter!(VALIDATION_MAILS, "outcome" => outcome).increment(1);
 }
 
-/// Sets everything that is read at a scrape.
+/// Memory, CPU time, files and start of the process, under the names that
+/// Prometheus gives them (`process_resident_memory_bytes`,
+/// `process_cpu_seconds_total`, `process_open_fds`, ...). Reads from the
+/// kernel: not for a worker of the runtime.
+pub fn refresh_process() {
+    metrics_process::Collector::default().collect();
+}
+
+/// Sets everything that is read from the engine at a scrape.
 pub fn refresh(books: &Books, board: &Board, uptime_seconds: u64) {
     refresh_messages(books, board);
     for channel in Channel::ALL {
@@ -259,18 +285,30 @@ fn refresh_channel(channel: Channel, totals: &DeliveryTotals) {
 fn refresh_board(board: &Board) {
     gauge!(CITIZENS_ACTIVE).set(board.active_citizens() as f64);
     gauge!(PARTITIONS_OPEN).set(f64::from(u8::from(board.all_open())));
-    for route in board.routes() {
-        let name = route.id.as_str().to_owned();
-        for (state, label) in
-            [(RouteState::Up, "up"), (RouteState::Down, "down"), (RouteState::Halted, "halted")]
-        {
-            let value = f64::from(u8::from(route.state == state));
-            gauge!(ROUTE_STATE, "route" => name.clone(), "kind" => route.kind, "state" => label)
-                .set(value);
-        }
-        gauge!(ROUTE_CONNECTIONS, "route" => name.clone(), "kind" => route.kind)
-            .set(route.connections as f64);
-        gauge!(ROUTE_QUEUED, "route" => name, "kind" => route.kind).set(route.queued as f64);
+    board.routes().into_iter().for_each(refresh_route);
+}
+
+fn refresh_route(route: RouteView) {
+    let name = route.id.as_str().to_owned();
+    // A provider that asks to be left alone for a while is not down, but
+    // nothing goes there either.
+    let is_up = route.state == RouteState::Up;
+    for (label, holds) in [
+        ("up", is_up && !route.is_paused),
+        ("paused", is_up && route.is_paused),
+        ("down", route.state == RouteState::Down),
+        ("halted", route.state == RouteState::Halted),
+    ] {
+        let gauge =
+            gauge!(ROUTE_STATE, "route" => name.clone(), "kind" => route.kind, "state" => label);
+        gauge.set(f64::from(u8::from(holds)));
+    }
+    gauge!(ROUTE_CONNECTIONS, "route" => name.clone(), "kind" => route.kind)
+        .set(route.connections as f64);
+    gauge!(ROUTE_QUEUED, "route" => name.clone(), "kind" => route.kind).set(route.queued as f64);
+    for (lane, since) in route.waits_since.iter() {
+        gauge!(ROUTE_WAITS, "route" => name.clone(), "lane" => lane.as_str())
+            .set(since.map_or(0.0, |at| at.0 as f64 / 1_000.0));
     }
 }
 

@@ -50,6 +50,9 @@ async fn the_demo_balances_and_the_same_seed_plans_the_same_deliveries() {
         "/proof/audit/expected_deliveries",
         "/proof/mail_audit/expected_deliveries",
         "/proof/live/expected",
+        "/proof/alert/inboxes",
+        "/proof/alert/push/reached",
+        "/proof/alert/mail/reached",
     ];
     for pointer in exact {
         assert_eq!(count(&one, pointer), count(&same, pointer), "{pointer} of the same seed");

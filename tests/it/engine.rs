@@ -1,8 +1,11 @@
 //! The engine's promises, on a paused clock.
 
+mod alert;
+mod board;
 mod email;
 mod erasure;
 mod harness;
+mod lane;
 mod live;
 mod preference;
 mod provider;

@@ -114,6 +114,7 @@ pub(crate) fn email(number: u64, to: &str) -> Email {
         timezone: None,
         message: Arc::new(message),
         service: Arc::new(service),
+        shared: false,
     }
 }
 

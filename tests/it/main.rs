@@ -8,11 +8,25 @@
     reason = "a test that fails says where by panicking"
 )]
 
+mod alert_api;
+mod alert_change;
+mod alert_citizen;
+mod alert_cli;
+mod alert_control;
+mod alert_crash;
+mod alert_expiry;
+mod alert_kit;
+mod alert_lane;
+mod alert_outage;
+mod alert_reach;
+mod alert_stop;
+mod alert_town;
 mod citizen_contract;
 mod citizen_data;
 mod cli;
 mod config;
 mod crash;
+mod dashboard;
 mod demo;
 mod engine;
 mod faults;
@@ -47,6 +61,7 @@ mod sender_contract;
 mod serve;
 mod smtp_relay;
 mod stage_kit;
+mod store_alert;
 mod store_citizen;
 mod store_contract;
 mod store_damage;

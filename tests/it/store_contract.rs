@@ -6,15 +6,16 @@ use araldo::store::claimed_id;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::id::{AddressId, Epoch, PartitionId};
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::message::{MessageStatus, RejectionReason};
 use araldo_actors::domain::outcome::{DeliveryStatus, Failure, Outcome};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Acceptance, Step, Store, StoreError};
+use araldo_actors::port::store::{Acceptance, Journal, Step, Store, StoreError};
 
 use crate::store_fixture::{
     PARTITIONS, accept, api_key, citizen, claim, code, contract, device, due_ids, endpoint, home,
-    inbox, message, one_processed, open, organization, plan, processed, route, service, state_of,
-    step,
+    inbox, journal, message, message_in, one_processed, open, organization, plan, processed, route,
+    service, state_of, step, up_to,
 };
 
 contract!(
@@ -33,6 +34,9 @@ contract!(
     due_deliveries_come_oldest_first_but_for_the_excepted,
     a_delivery_planned_for_the_past_is_found_after_later_ones,
     routes_have_their_own_due_deliveries,
+    lanes_have_their_own_due_deliveries,
+    lanes_have_their_own_journals,
+    a_key_is_used_once_whatever_the_lane,
     arrivals_wait_until_the_checkpoint_passes_them,
     opening_counts_what_waits,
     a_message_for_nobody_is_rejected_when_its_turn_comes,
@@ -224,6 +228,7 @@ async fn a_message_for_nobody_is_rejected_when_its_turn_comes(store: &dyn Store)
     let foreign = Effect::Processed {
         message: message(2, 1).id,
         citizen: code(elsewhere),
+        lane: Lane::Normal,
         deliveries: plan(1, "apple", 10, 0),
     };
     let both = vec![processed(1, 1, 10), foreign];
@@ -247,10 +252,10 @@ async fn older_owners_are_fenced(store: &dyn Store) {
     let (_, new) = open(store, 1).await;
     assert!(new > old);
     let mut late = step(vec![processed(1, 1, 10)]);
-    late.checkpoint = Some(1);
+    late.checkpoints = up_to(1);
     let refused = store.commit(partition, old, late.clone()).await;
     assert_eq!(refused, Err(StoreError::Fenced(partition)));
-    assert_eq!(store.arrivals(partition, 0, 10).await.unwrap().len(), 1);
+    assert_eq!(store.arrivals(partition, Lane::Normal, 0, 10).await.unwrap().len(), 1);
     assert_eq!(store.books().await.unwrap().messages.processed, 0);
     store.commit(partition, new, late).await.unwrap();
     assert_eq!(store.books().await.unwrap().messages.processed, 1);
@@ -266,8 +271,11 @@ async fn due_deliveries_come_oldest_first_but_for_the_excepted(store: &dyn Store
         vec![processed(1, 1, 40), processed(2, 1, 20), processed(3, 1, 10), processed(4, 1, 20)];
     store.commit(partition, epoch, step(effects)).await.unwrap();
     let found = |until, limit, except: Vec<_>| async move {
-        let (due, next) =
-            store.due(partition, &route("apple"), Millis(until), limit, &except).await.unwrap();
+        let apple = route("apple");
+        let (due, next) = store
+            .due(partition, &apple, Lane::Normal, Millis(until), limit, &except)
+            .await
+            .unwrap();
         (due.into_iter().map(|one| one.message.id).collect::<Vec<_>>(), next)
     };
     let id = |n| message(n, 1).id;
@@ -278,7 +286,8 @@ async fn due_deliveries_come_oldest_first_but_for_the_excepted(store: &dyn Store
     let flying = vec![(id(3), endpoint(1)), (id(1), endpoint(1))];
     assert_eq!(found(20, 10, flying).await, (vec![id(2), id(4)], None));
 
-    let due = store.due(partition, &route("apple"), Millis(10), 1, &[]).await.unwrap().0;
+    let due =
+        store.due(partition, &route("apple"), Lane::Normal, Millis(10), 1, &[]).await.unwrap().0;
     assert_eq!(due[0].message, message(3, 1));
     assert_eq!(due[0].state, state_of(store, 3, 1).await);
     assert_eq!(due[0].citizen, store.citizen(code(1)).await.unwrap());
@@ -302,14 +311,102 @@ async fn routes_have_their_own_due_deliveries(store: &dyn Store) {
     let other = Effect::Processed {
         message: message(2, 1).id,
         citizen: code(1),
+        lane: Lane::Normal,
         deliveries: plan(1, "google", 5, 0),
     };
     store.commit(partition, epoch, step(vec![other])).await.unwrap();
     assert_eq!(due_ids(store, partition, 100).await, vec![(10, endpoint(1))]);
-    let google = store.due(partition, &route("google"), Millis(100), 10, &[]).await.unwrap().0;
-    assert_eq!(google.len(), 1);
-    let none = store.due(partition, &route("unused"), Millis(100), 10, &[]).await.unwrap();
+    let due = |name| {
+        let name = route(name);
+        async move { store.due(partition, &name, Lane::Normal, Millis(100), 10, &[]).await }
+    };
+    assert_eq!(due("google").await.unwrap().0.len(), 1);
+    let none = due("unused").await.unwrap();
     assert_eq!(none, (vec![], None));
+}
+
+async fn lanes_have_their_own_due_deliveries(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    let (partition, epoch) = open(store, 1).await;
+    let due = |lane, until| async move {
+        let apple = route("apple");
+        let (due, next) = store.due(partition, &apple, lane, until, 9, &[]).await.unwrap();
+        assert!(due.iter().all(|one| one.message.lane == lane && one.state.lane == lane));
+        (due.into_iter().map(|one| one.due.0).collect::<Vec<_>>(), next)
+    };
+    for (n, (lane, at)) in (1..).zip(Lane::ALL.into_iter().zip([40, 30, 20, 10])) {
+        store.accept(message_in(lane, n, 1), None).await.unwrap();
+        let deliveries = plan(1, "apple", at, 0);
+        let effect =
+            Effect::Processed { message: message(n, 1).id, citizen: code(1), lane, deliveries };
+        store.commit(partition, epoch, step(vec![effect])).await.unwrap();
+    }
+    assert_eq!(due(Lane::Emergency, Millis(99)).await, (vec![40], None));
+    assert_eq!(due(Lane::Emergency, Millis(39)).await, (vec![], Some(Millis(40))));
+    assert_eq!(due(Lane::Urgent, Millis(99)).await, (vec![30], None));
+    assert_eq!(due(Lane::Bulk, Millis(99)).await, (vec![10], None));
+    // A later try stays in its lane, and its end leaves the others alone.
+    let id = message(4, 1).id;
+    let again =
+        Effect::Deferred { message: id, endpoint: endpoint(1), due: Millis(50), retry: true };
+    store.commit(partition, epoch, step(vec![again])).await.unwrap();
+    assert_eq!(due(Lane::Bulk, Millis(99)).await, (vec![50], None));
+    let end = Effect::Settled { message: id, endpoint: endpoint(1), outcome: Outcome::Delivered };
+    store.commit(partition, epoch, step(vec![end])).await.unwrap();
+    assert_eq!(due(Lane::Bulk, Millis(99)).await, (vec![], None));
+    assert_eq!(due(Lane::Normal, Millis(99)).await, (vec![20], None));
+    let opened = store.open_partition(partition).await.unwrap();
+    assert_eq!(opened.backlogs.iter().map(|one| one.pending).collect::<Vec<_>>(), [3]);
+}
+
+async fn lanes_have_their_own_journals(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    for n in 0..8 {
+        let lane = if n % 4 == 3 { Lane::Emergency } else { Lane::Bulk };
+        let sequence = if n % 4 == 3 { n / 4 } else { n - n / 4 };
+        let accepted = store.accept(message_in(lane, n, 1), None).await.unwrap();
+        assert_eq!(accepted, Acceptance::Accepted { id: message(n, 1).id, sequence });
+    }
+    let (partition, epoch) = open(store, 1).await;
+    let arrivals = |lane| async move {
+        let arrivals = store.arrivals(partition, lane, 0, 99).await.unwrap();
+        arrivals.iter().map(|one| (one.sequence, one.message.id)).collect::<Vec<_>>()
+    };
+    let emergencies = vec![(0, message(3, 1).id), (1, message(7, 1).id)];
+    assert_eq!(arrivals(Lane::Emergency).await, emergencies);
+    assert_eq!(arrivals(Lane::Bulk).await.len(), 6);
+    assert_eq!(arrivals(Lane::Urgent).await, vec![]);
+
+    let reject = |n| Effect::Rejected {
+        message: message(n, 1).id,
+        reason: RejectionReason::ServiceNotAllowed,
+    };
+    let mut first = step(vec![reject(3), reject(7)]);
+    first.checkpoints[Lane::Emergency] = 2;
+    first.checkpoints[Lane::Urgent] = 9;
+    store.commit(partition, epoch, first).await.unwrap();
+    assert_eq!(arrivals(Lane::Emergency).await, vec![]);
+    assert_eq!(arrivals(Lane::Bulk).await.len(), 6, "what they overtook still waits");
+    let opened = store.open_partition(partition).await.unwrap();
+    let found = Lane::ALL.map(|lane| opened.journals[lane]);
+    let none = Journal::default();
+    let emergency = Journal { checkpoint: 2, tail: 2, unprocessed: 0 };
+    let bulk = Journal { checkpoint: 0, tail: 6, unprocessed: 6 };
+    assert_eq!(found, [emergency, none, none, bulk]);
+}
+
+async fn a_key_is_used_once_whatever_the_lane(store: &dyn Store) {
+    let first = store.accept(message(1, 1), Some(claim(7, 1))).await.unwrap();
+    let Acceptance::Accepted { id, .. } = first else { panic!("{first:?}") };
+    // The operator moved the service to another lane in between.
+    let moved = message_in(Lane::Emergency, 2, 1);
+    let again = store.accept(moved, Some(claim(7, 1))).await.unwrap();
+    assert_eq!(again, Acceptance::Replayed { id });
+    let same = store.accept(message_in(Lane::Emergency, 3, 1), None).await.unwrap();
+    assert!(matches!(same, Acceptance::Accepted { sequence: 0, .. }));
+    let repeated = store.accept(message_in(Lane::Bulk, 3, 1), None).await.unwrap();
+    assert_eq!(repeated, Acceptance::Replayed { id: message(3, 1).id });
+    assert_eq!(store.books().await.unwrap().messages.accepted, 2);
 }
 
 async fn arrivals_wait_until_the_checkpoint_passes_them(store: &dyn Store) {
@@ -319,22 +416,22 @@ async fn arrivals_wait_until_the_checkpoint_passes_them(store: &dyn Store) {
     }
     let (partition, epoch) = open(store, 1).await;
     let mut first = step(vec![processed(0, 1, 10), processed(2, 1, 10)]);
-    first.checkpoint = Some(1);
+    first.checkpoints = up_to(1);
     store.commit(partition, epoch, first).await.unwrap();
-    let arrivals = store.arrivals(partition, 0, 10).await.unwrap();
+    let arrivals = store.arrivals(partition, Lane::Normal, 0, 10).await.unwrap();
     let seen: Vec<_> = arrivals.iter().map(|one| (one.sequence, one.done)).collect();
     assert_eq!(seen, vec![(1, false), (2, true), (3, false)]);
     assert_eq!(arrivals[0].message, message(1, 1));
     assert_eq!(arrivals[0].citizen, store.citizen(code(1)).await.unwrap());
-    assert_eq!(store.arrivals(partition, 2, 1).await.unwrap()[0].sequence, 2);
-    assert_eq!(store.arrivals(partition, 4, 10).await.unwrap(), vec![]);
+    assert_eq!(store.arrivals(partition, Lane::Normal, 2, 1).await.unwrap()[0].sequence, 2);
+    assert_eq!(store.arrivals(partition, Lane::Normal, 4, 10).await.unwrap(), vec![]);
 
-    let back = Step { checkpoint: Some(0), ..step(vec![]) };
+    let back = Step { checkpoints: up_to(0), ..step(vec![]) };
     store.commit(partition, epoch, back).await.unwrap();
-    let beyond = Step { checkpoint: Some(99), ..step(vec![]) };
+    let beyond = Step { checkpoints: up_to(99), ..step(vec![]) };
     store.commit(partition, epoch, beyond).await.unwrap();
     let opened = store.open_partition(partition).await.unwrap();
-    assert_eq!((opened.checkpoint, opened.tail), (4, 4));
+    assert_eq!(journal(&opened), Journal { checkpoint: 4, tail: 4, unprocessed: 0 });
     assert!(matches!(accept(store, 8, 1).await, Acceptance::Accepted { sequence: 4, .. }));
 }
 
@@ -347,12 +444,13 @@ async fn opening_counts_what_waits(store: &dyn Store) {
     let google = Effect::Processed {
         message: message(1, 1).id,
         citizen: code(1),
+        lane: Lane::Normal,
         deliveries: plan(1, "google", 5, 0),
     };
     let effects = vec![processed(0, 1, 10), google, processed(2, 1, 10)];
     store.commit(partition, epoch, step(effects)).await.unwrap();
     let opened = store.open_partition(partition).await.unwrap();
-    assert_eq!((opened.checkpoint, opened.tail, opened.unprocessed), (0, 5, 2));
+    assert_eq!(journal(&opened), Journal { checkpoint: 0, tail: 5, unprocessed: 2 });
     let backlogs: Vec<_> =
         opened.backlogs.iter().map(|one| (one.route.as_str(), one.pending)).collect();
     assert_eq!(backlogs, vec![("apple", 2), ("google", 1)]);
@@ -382,5 +480,5 @@ async fn unknown_partitions_are_refused(store: &dyn Store) {
     assert!(matches!(store.open_partition(beyond).await, Err(StoreError::Unavailable(_))));
     let committed = store.commit(beyond, Epoch(0), step(vec![])).await;
     assert!(matches!(committed, Err(StoreError::Unavailable(_))));
-    assert!(store.arrivals(beyond, 0, 1).await.is_err());
+    assert!(store.arrivals(beyond, Lane::Normal, 0, 1).await.is_err());
 }

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use araldo::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
 use araldo_actors::domain::id::AddressId;
 use araldo_actors::domain::inbox::MarkChange;
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::port::store::{Store, StoreError};
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
 
 use crate::store_fixture::{
-    PARTITIONS, accept, citizen, code, embedded, erasure, folder, home, message, one_processed,
-    options, reachable,
+    PARTITIONS, accept, citizen, code, embedded, erasure, folder, home, journal as journal_of,
+    message, one_processed, options, reachable, route, up_to,
 };
 
 /// A store with one citizen and ten messages to it, one group commit each.
@@ -27,7 +28,7 @@ async fn filled(path: &Path) {
     }
 }
 
-fn refusal(path: &Path) -> OpenError {
+pub fn refusal(path: &Path) -> OpenError {
     match EmbeddedStore::open(&options(path)) {
         Ok(_) => panic!("the store opened"),
         Err(error) => error,
@@ -54,7 +55,7 @@ fn end_of_batch_before(journal: &Path, at: u64) -> u64 {
 }
 
 /// Changes rows behind the store's back, past its writer.
-fn tamper(path: &Path, table: &str, change: impl FnOnce(&fjall::Keyspace)) {
+pub fn tamper(path: &Path, table: &str, change: impl FnOnce(&fjall::Keyspace)) {
     let database = Database::builder(path.join("db")).open().unwrap();
     change(&database.keyspace(table, KeyspaceCreateOptions::default).unwrap());
     database.persist(PersistMode::SyncAll).unwrap();
@@ -133,11 +134,12 @@ async fn a_torn_tail_that_nobody_was_told_of_is_dropped() {
 
     let store = embedded(folder.path());
     let opened = store.open_partition(home(1)).await.unwrap();
-    assert_eq!((opened.tail, opened.unprocessed), (9, 9));
+    assert_eq!((journal_of(&opened).tail, journal_of(&opened).unprocessed), (9, 9));
     accept(&*store, 9, 1).await;
     drop(store);
     let store = embedded(folder.path());
-    assert_eq!(store.open_partition(home(1)).await.unwrap().tail, 10);
+    let opened = store.open_partition(home(1)).await.unwrap();
+    assert_eq!(journal_of(&opened).tail, 10);
 }
 
 #[tokio::test]
@@ -153,7 +155,8 @@ async fn a_tail_torn_in_its_middle_by_a_power_cut_is_dropped() {
     mark.write_all(&[0; 12]).unwrap();
 
     let store = embedded(folder.path());
-    assert_eq!(store.open_partition(home(1)).await.unwrap().tail, 9);
+    let opened = store.open_partition(home(1)).await.unwrap();
+    assert_eq!(journal_of(&opened).tail, 9);
 }
 
 #[tokio::test]
@@ -196,15 +199,16 @@ async fn a_missing_journal_entry_is_found_when_the_partition_opens() {
     let folder = folder();
     filled(folder.path()).await;
     let mut key = home(1).0.to_be_bytes().to_vec();
+    key.push(Lane::Normal.number());
     key.extend_from_slice(&4_u64.to_be_bytes());
     tamper(folder.path(), "intake", |intake| intake.remove(key).unwrap());
     let store = embedded(folder.path());
     let Err(StoreError::Damaged(what)) = store.open_partition(home(1)).await else {
         panic!("the partition opened");
     };
-    let place = format!("journal of partition {}, entry 4", home(1));
+    let place = format!("journal of partition {}, Normal, entry 4", home(1));
     assert!(what.contains(&place), "{what}");
-    assert!(store.arrivals(home(1), 0, 10).await.is_err());
+    assert!(store.arrivals(home(1), Lane::Normal, 0, 10).await.is_err());
 }
 
 #[tokio::test]
@@ -250,25 +254,55 @@ async fn another_format_and_another_partition_count_are_refused() {
 }
 
 #[tokio::test]
-async fn a_store_of_the_earlier_format_is_refused_and_left_as_it_was() {
-    let folder = folder();
-    {
+async fn a_store_of_an_earlier_format_is_refused_and_left_as_it_was() {
+    for earlier in [1, 2] {
+        let folder = folder();
+        {
+            let database = Database::builder(folder.path().join("db")).open().unwrap();
+            let meta = database.keyspace("meta", KeyspaceCreateOptions::default).unwrap();
+            meta.insert(b"\x00 format", [earlier, 3]).unwrap();
+            database.persist(PersistMode::SyncAll).unwrap();
+        }
+        let error = refusal(folder.path());
+        let OpenError::Version { found, .. } = error else { panic!("{error}") };
+        assert_eq!(found, u16::from(earlier));
+        let sentence = format!(
+            "has format {earlier}, and this version reads format 3: \
+             use the version that wrote it, or another folder"
+        );
+        assert!(error.to_string().ends_with(&sentence), "{error}");
         let database = Database::builder(folder.path().join("db")).open().unwrap();
-        let meta = database.keyspace("meta", KeyspaceCreateOptions::default).unwrap();
-        meta.insert(b"\x00 format", [1, 3]).unwrap();
-        database.persist(PersistMode::SyncAll).unwrap();
+        assert_eq!(database.keyspace_count(), 1);
     }
-    let error = refusal(folder.path());
-    assert!(matches!(error, OpenError::Version { found: 1, .. }), "{error}");
-    let sentence = "has format 1, and this version reads format 2: \
-                    use the version that wrote it, or another folder";
-    assert!(error.to_string().ends_with(sentence), "{error}");
-    let database = Database::builder(folder.path().join("db")).open().unwrap();
-    assert_eq!(database.keyspace_count(), 1);
+}
+
+#[tokio::test]
+async fn a_due_entry_in_a_lane_its_message_is_not_in_is_damage() {
+    let folder = folder();
+    let (partition, _) = one_processed(&*embedded(folder.path())).await;
+    tamper(folder.path(), "due", |due| {
+        let mut key = first_row(due);
+        due.remove(key.clone()).unwrap();
+        key[4] = Lane::Emergency.number();
+        due.insert(key, b"").unwrap();
+    });
+    let store = embedded(folder.path());
+    let (apple, until) = (route("apple"), araldo_actors::domain::time::Millis(99));
+    let what = damage(store.due(partition, &apple, Lane::Emergency, until, 9, &[]).await);
+    assert!(what.contains("a delivery is due that its state does not have waiting"), "{what}");
+    tamper_closed(folder.path(), store, "due", |due| {
+        let mut key = first_row(due);
+        due.remove(key.clone()).unwrap();
+        key[37] = 9;
+        due.insert(key, b"").unwrap();
+    });
+    let store = embedded(folder.path());
+    let what = damage(store.due(partition, &apple, Lane::Emergency, until, 9, &[]).await);
+    assert!(what.contains("table 'due'"), "{what}");
 }
 
 /// The error of a read that met damage.
-fn damage<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
+pub fn damage<T: std::fmt::Debug>(answer: Result<T, StoreError>) -> String {
     match answer {
         Err(StoreError::Damaged(what)) => what,
         other => panic!("{other:?}"),
@@ -365,7 +399,7 @@ async fn damage_met_while_erasing_removes_nothing() {
     let (partition, epoch) = one_processed(&*embedded(folder.path())).await;
     tamper(folder.path(), "states", |states| states.insert(first_row(states), b"").unwrap());
     let store = embedded(folder.path());
-    let what = damage(store.erase(partition, epoch, code(1), 1, erasure(1, 1)).await);
+    let what = damage(store.erase(partition, epoch, code(1), up_to(1), erasure(1, 1)).await);
     assert!(what.contains("table 'states'"), "{what}");
     assert!(store.citizen(code(1)).await.unwrap().is_some());
     assert_eq!(store.erasures(9).await.unwrap(), vec![]);

@@ -10,15 +10,17 @@ use araldo_actors::domain::data_request::DataRequestStatus;
 use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::id::{AddressId, Epoch, PartitionId};
 use araldo_actors::domain::inbox::MarkChange;
+use araldo_actors::domain::lane::{ByLane, Lane};
 use araldo_actors::domain::message::{MessageStatus, RejectionReason};
 use araldo_actors::domain::outcome::Outcome;
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Backlog, Erased, Store, StoreError, Swap};
+use araldo_actors::port::store::{Backlog, Erased, Journal, Store, StoreError, Swap};
 use fjall::{Database, KeyspaceCreateOptions, Readable};
 
 use crate::store_fixture::{
     accept, citizen, claim, code, contract, device, due_ids, embedded, endpoint, erasure, folder,
-    home, inbox, leaving, message, open, plan, processed, reachable, route, state_of, step, stored,
+    home, inbox, journal, leaving, message, message_in, open, plan, processed, reachable, route,
+    state_of, step, stored, up_to,
 };
 
 contract!(
@@ -28,6 +30,7 @@ contract!(
     an_older_owner_erases_nothing,
     a_message_whose_turn_is_not_taken_is_left,
     erasing_waits_until_the_journal_lets_go,
+    erasing_waits_for_the_journals_of_all_lanes,
     what_comes_late_for_an_erased_message_changes_nothing,
     whoever_comes_back_begins_anew,
     messages_to_the_unknown_are_erased_too,
@@ -58,7 +61,12 @@ async fn filled(store: &dyn Store) -> (PartitionId, Epoch) {
         let google = plan(person, "google", 20, 0);
         let effects = vec![
             processed(first + 1, person, 10),
-            Effect::Processed { message: id(2), citizen: code(person), deliveries: google },
+            Effect::Processed {
+                message: id(2),
+                citizen: code(person),
+                lane: Lane::Normal,
+                deliveries: google,
+            },
             Effect::Rejected { message: id(3), reason: RejectionReason::ServiceNotAllowed },
             Effect::Expired { message: id(4) },
             Effect::Quarantined { message: id(5), reason: "panicked".to_owned() },
@@ -81,7 +89,7 @@ async fn filled(store: &dyn Store) -> (PartitionId, Epoch) {
 }
 
 async fn erase(store: &dyn Store, owner: (PartitionId, Epoch), person: u32) -> Erased {
-    store.erase(owner.0, owner.1, code(person), u64::MAX, erasure(1, 9_000)).await.unwrap()
+    store.erase(owner.0, owner.1, code(person), up_to(u64::MAX), erasure(1, 9_000)).await.unwrap()
 }
 
 async fn nothing_is_left_that_can_be_asked_for(store: &dyn Store) {
@@ -101,7 +109,7 @@ async fn nothing_is_left_that_can_be_asked_for(store: &dyn Store) {
     }
     let address = AddressId::of("person1@example.org");
     assert_eq!(store.address_owner(address).await.unwrap(), None);
-    assert_eq!(store.arrivals(owner.0, 0, 99).await.unwrap(), vec![]);
+    assert_eq!(store.arrivals(owner.0, Lane::Normal, 0, 99).await.unwrap(), vec![]);
     // The neighbour keeps everything.
     assert!((stored(store, other).await, inbox(store, other).await) == kept);
     assert_eq!(store.erasures_due(Millis(99), 9).await.unwrap(), vec![code(other)]);
@@ -127,7 +135,7 @@ async fn the_books_stay_whole_when_messages_are_erased(store: &dyn Store) {
     let opened = store.open_partition(owner.0).await.unwrap();
     let pending: u64 = opened.backlogs.iter().map(|route| route.pending).sum();
     assert_eq!(pending, expected.all_deliveries().open());
-    assert_eq!((opened.unprocessed, opened.checkpoint, opened.tail), (0, 12, 12));
+    assert_eq!(journal(&opened), Journal { checkpoint: 12, tail: 12, unprocessed: 0 });
     let again = accept(store, 21, neighbour()).await;
     assert_eq!(
         format!("{again:?}"),
@@ -149,10 +157,10 @@ async fn an_older_owner_erases_nothing(store: &dyn Store) {
     let (partition, old) = filled(store).await;
     let (_, new) = open(store, 1).await;
     let record = erasure(1, 9_000);
-    let refused = store.erase(partition, old, code(1), u64::MAX, record).await;
+    let refused = store.erase(partition, old, code(1), up_to(u64::MAX), record).await;
     assert_eq!(refused, Err(StoreError::Fenced(partition)));
     assert_eq!(inbox(store, 1).await.len(), 3);
-    assert_eq!(store.arrivals(partition, 0, 99).await.unwrap().len(), 12);
+    assert_eq!(store.arrivals(partition, Lane::Normal, 0, 99).await.unwrap().len(), 12);
     assert_eq!(store.erasures(9).await.unwrap(), vec![]);
     assert_eq!(erase(store, (partition, new), 1).await.messages, 6);
 }
@@ -160,14 +168,15 @@ async fn an_older_owner_erases_nothing(store: &dyn Store) {
 async fn a_message_whose_turn_is_not_taken_is_left(store: &dyn Store) {
     let (partition, epoch) = filled(store).await;
     accept(store, 7, 1).await;
-    let erased = store.erase(partition, epoch, code(1), 12, erasure(1, 9_000)).await.unwrap();
+    let erased =
+        store.erase(partition, epoch, code(1), up_to(12), erasure(1, 9_000)).await.unwrap();
     assert_eq!(erased.messages, 6);
     let left = store.addressed(code(1), None, 9).await.unwrap();
     assert_eq!(left.iter().map(|(message, _)| message.id).collect::<Vec<_>>(), [message(7, 1).id]);
     // The journal is whole, and its turn comes: nobody is there any more.
     let opened = store.open_partition(partition).await.unwrap();
-    assert_eq!((opened.checkpoint, opened.tail, opened.unprocessed), (12, 13, 1));
-    let arrivals = store.arrivals(partition, 0, 9).await.unwrap();
+    assert_eq!(journal(&opened), Journal { checkpoint: 12, tail: 13, unprocessed: 1 });
+    let arrivals = store.arrivals(partition, Lane::Normal, 0, 9).await.unwrap();
     assert_eq!((arrivals.len(), arrivals[0].sequence, &arrivals[0].citizen), (1, 12, &None));
     let late = step(vec![processed(7, 1, 10)]);
     store.commit(partition, opened.epoch, late).await.unwrap();
@@ -183,16 +192,47 @@ async fn erasing_waits_until_the_journal_lets_go(store: &dyn Store) {
     let (partition, epoch) = filled(store).await;
     // Entries 0 to 5 are person 1's.
     for checkpoint in [0, 5] {
-        let early = store.erase(partition, epoch, code(1), checkpoint, erasure(1, 9_000)).await;
+        let early =
+            store.erase(partition, epoch, code(1), up_to(checkpoint), erasure(1, 9_000)).await;
         assert!(matches!(early, Err(StoreError::Unavailable(_))), "{early:?}");
         assert_eq!(inbox(store, 1).await.len(), 3);
-        assert_eq!(store.arrivals(partition, 0, 99).await.unwrap().len(), 12);
+        assert_eq!(store.arrivals(partition, Lane::Normal, 0, 99).await.unwrap().len(), 12);
     }
-    let erased = store.erase(partition, epoch, code(1), 6, erasure(1, 9_000)).await.unwrap();
+    let erased = store.erase(partition, epoch, code(1), up_to(6), erasure(1, 9_000)).await.unwrap();
     assert_eq!(erased.messages, 6);
     let opened = store.open_partition(partition).await.unwrap();
-    assert_eq!((opened.checkpoint, opened.tail), (6, 12));
-    assert_eq!(store.arrivals(partition, 0, 99).await.unwrap().len(), 6);
+    assert_eq!(journal(&opened), Journal { checkpoint: 6, tail: 12, unprocessed: 0 });
+    assert_eq!(store.arrivals(partition, Lane::Normal, 0, 99).await.unwrap().len(), 6);
+}
+
+async fn erasing_waits_for_the_journals_of_all_lanes(store: &dyn Store) {
+    store.put_citizens(vec![citizen(1)]).await.unwrap();
+    let owner = open(store, 1).await;
+    for (n, lane) in (1..).zip(Lane::ALL) {
+        store.accept(message_in(lane, n, 1), None).await.unwrap();
+        let deliveries = plan(1, "apple", 10, 0);
+        let effect =
+            Effect::Processed { message: message(n, 1).id, citizen: code(1), lane, deliveries };
+        store.commit(owner.0, owner.1, step(vec![effect])).await.unwrap();
+    }
+    let erase =
+        |checkpoints| store.erase(owner.0, owner.1, code(1), checkpoints, erasure(1, 9_000));
+    for lane in Lane::ALL {
+        let but_one = ByLane::from_fn(|other| u64::from(other != lane));
+        let early = erase(but_one).await;
+        assert!(matches!(early, Err(StoreError::Unavailable(_))), "{lane:?} {early:?}");
+    }
+    let erased = erase(ByLane::from_fn(|_| 1)).await.unwrap();
+    assert_eq!(erased.messages, 4);
+    assert_eq!(erased.cancelled, [Backlog { route: route("apple"), pending: 4 }]);
+    let opened = store.open_partition(owner.0).await.unwrap();
+    let done = Journal { checkpoint: 1, tail: 1, unprocessed: 0 };
+    assert!(opened.journals.values().all(|journal| *journal == done), "{opened:?}");
+    assert_eq!(opened.backlogs, vec![]);
+    for lane in Lane::ALL {
+        let due = store.due(owner.0, &route("apple"), lane, Millis(99), 9, &[]).await.unwrap();
+        assert_eq!(due, (vec![], None));
+    }
 }
 
 async fn what_comes_late_for_an_erased_message_changes_nothing(store: &dyn Store) {
@@ -251,7 +291,7 @@ async fn where_nothing_is_held_nothing_is_recorded(store: &dyn Store) {
     let owner = filled(store).await;
     assert_eq!(erase(store, owner, 1).await.messages, 6);
     // Repeated, because the first answer was lost.
-    let again = store.erase(owner.0, owner.1, code(1), u64::MAX, erasure(1, 9_500)).await;
+    let again = store.erase(owner.0, owner.1, code(1), up_to(u64::MAX), erasure(1, 9_500)).await;
     assert_eq!(again, Ok(Erased::default()));
     assert_eq!(store.erasures(9).await.unwrap().len(), 1);
 }
@@ -262,7 +302,7 @@ async fn records_of_erasures_are_listed_from_the_newest(store: &dyn Store) {
     for (n, at) in people.iter().zip([300, 100, 400, 200]) {
         store.put_citizens(vec![citizen(*n)]).await.unwrap();
         let record = erasure(u8::try_from(*n).unwrap(), at);
-        store.erase(owner.0, owner.1, code(*n), 0, record).await.unwrap();
+        store.erase(owner.0, owner.1, code(*n), up_to(0), record).await.unwrap();
     }
     let listed = |limit| async move {
         let records = store.erasures(limit).await.unwrap();
@@ -276,7 +316,7 @@ async fn a_citizen_of_another_partition_is_refused(store: &dyn Store) {
     let owner = open(store, 1).await;
     let elsewhere = (2..100).find(|other| home(*other) != home(1)).unwrap();
     store.put_citizens(vec![citizen(elsewhere)]).await.unwrap();
-    let refused = store.erase(owner.0, owner.1, code(elsewhere), 0, erasure(1, 1)).await;
+    let refused = store.erase(owner.0, owner.1, code(elsewhere), up_to(0), erasure(1, 1)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     assert!(store.citizen(code(elsewhere)).await.unwrap().is_some());
 }
@@ -393,6 +433,6 @@ async fn an_erasure_survives_a_restart() {
     assert_eq!(store.addressed(code(1), None, 9).await.unwrap(), vec![]);
     assert_eq!(store.erasures(9).await.unwrap().len(), 1);
     let opened = store.open_partition(owner.0).await.unwrap();
-    assert_eq!((opened.checkpoint, opened.tail), (12, 12));
+    assert_eq!(journal(&opened), Journal { checkpoint: 12, tail: 12, unprocessed: 0 });
     assert_eq!(due_ids(&*store, owner.0, 99).await, vec![(15, endpoint(neighbour()))]);
 }

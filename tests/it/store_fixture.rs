@@ -15,12 +15,12 @@ use araldo_actors::domain::id::{
     Epoch, MessageId, OrganizationId, PartitionId, RouteId, ServiceId,
 };
 use araldo_actors::domain::inbox::{InboxItem, InboxRange};
-use araldo_actors::domain::lane::Lane;
+use araldo_actors::domain::lane::{ByLane, Lane};
 use araldo_actors::domain::message::{Content, FeatureLevel, Message};
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::service::{ApiKey, Organization, Role, Service, ServiceCategory};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Acceptance, IdempotencyClaim, Step, Store};
+use araldo_actors::port::store::{Acceptance, IdempotencyClaim, Journal, Opened, Step, Store};
 
 /// Runs each case against each implementation.
 macro_rules! contract {
@@ -135,13 +135,29 @@ pub fn processed(n: u64, to: u32, due: u64) -> Effect {
     Effect::Processed {
         message: message(n, to).id,
         citizen: code(to),
+        lane: Lane::Normal,
         deliveries: plan(to, "apple", due, 5_000),
     }
 }
 
 /// A step of `effects` at time 5,000.
 pub fn step(effects: Vec<Effect>) -> Step {
-    Step { effects, checkpoint: None, at: Millis(5_000) }
+    Step { effects, checkpoints: ByLane::default(), at: Millis(5_000) }
+}
+
+/// Checkpoints that leave all lanes but the normal one where they are.
+pub fn up_to(sequence: u64) -> ByLane<u64> {
+    ByLane::only(Lane::Normal, sequence)
+}
+
+/// The journal of the normal lane.
+pub fn journal(opened: &Opened) -> Journal {
+    opened.journals[Lane::Normal]
+}
+
+/// Message number `n` to person `to`, in another lane.
+pub fn message_in(lane: Lane, n: u64, to: u32) -> Message {
+    Message { lane, ..message(n, to) }
 }
 
 /// Accepts message `n` to person `to` without a claim.
@@ -219,13 +235,14 @@ pub async fn state_of(store: &dyn Store, n: u64, to: u32) -> MessageState {
     store.message(code(to), message(n, to).id).await.unwrap().unwrap().1
 }
 
-/// What is due on route `apple`: when, and where to.
+/// What is due on route `apple` in the normal lane: when, and where to.
 pub async fn due_ids(
     store: &dyn Store,
     partition: PartitionId,
     until: u64,
 ) -> Vec<(u64, Endpoint)> {
-    let due = store.due(partition, &route("apple"), Millis(until), 100, &[]).await.unwrap().0;
+    let (apple, until) = (route("apple"), Millis(until));
+    let due = store.due(partition, &apple, Lane::Normal, until, 100, &[]).await.unwrap().0;
     due.into_iter().map(|one| (one.due.0, one.endpoint)).collect()
 }
 

@@ -19,7 +19,7 @@ use crate::domain::time::Millis;
 use crate::message::citizen::{Attempt, CitizenMessage, Origin, Turn};
 use crate::message::partition::PartitionMessage;
 use crate::message::ticket::CitizenCell;
-use crate::policy::turn::{self, Answered, RouteTable};
+use crate::policy::turn::{self, Answered, RouteTable, Terms};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
 use crate::supervise::Address;
@@ -119,7 +119,7 @@ fn arrive(activation: &Activation, sequence: u64, message: Arc<Message>, now: Mi
         Attempt { message, endpoint, route, retries: 0 }
     };
     Turn {
-        origin: Origin::Arrival { sequence },
+        origin: Origin::Arrival { lane: message.lane, sequence },
         effects: vec![plan.effect],
         attempts: plan.attempts.into_iter().map(attempt).collect(),
     }
@@ -136,7 +136,8 @@ fn due(
     let citizen = activation.cell.load();
     let service = activation.world.directory.service(&message.service);
     let origin = Origin::Due { route: route.clone(), key: (message.id, endpoint) };
-    match turn::consent(&message, endpoint, citizen.as_deref(), service.as_deref(), now) {
+    match turn::consent(Terms::of(&message), endpoint, citizen.as_deref(), service.as_deref(), now)
+    {
         Ok(_) => Turn {
             origin,
             effects: Vec::new(),

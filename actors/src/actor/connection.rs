@@ -1,28 +1,32 @@
-//! The connection: one link to a provider and its window of attempts.
+//! The connection: one link to a provider, opened again when it closes.
 //!
-//! Grants the route as many slots as the link takes, makes the attempts as
-//! tasks it owns, and opens a new link when the old one closes. If it
-//! crashes, its tasks are aborted and their tickets, dropped, report
-//! themselves; the route's supervisor starts a new one.
+//! Owns the link's courier, which makes the attempts. If it crashes, or its
+//! courier does, everything it has under way is dropped and reports itself;
+//! the route's supervisor starts a new one.
 
 use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 
-use crate::domain::answer::Answer;
 use crate::domain::id::RouteId;
 use crate::message::connection::ConnectionMessage;
-use crate::message::route::{RouteMessage, Signal};
-use crate::message::ticket::{End, Ticket};
+use crate::message::route::RouteMessage;
+use crate::message::ticket::Ticket;
 use crate::metric::RouteMetrics;
 use crate::policy::backoff::{self, RetryPolicy};
-use crate::policy::refusals::{self, RefusalGuard};
+use crate::policy::refusals::RefusalGuard;
 use crate::port::clock::Clock;
 use crate::port::provider::{ConnectError, Connector, Link};
 use crate::supervise::Address;
+
+mod courier;
+
+use courier::{Courier, Order};
 
 /// How a closed connection is opened again: soon, then ever more rarely.
 /// Fast connecting and disconnecting is taken for an attack (Apple,
@@ -53,13 +57,13 @@ pub(crate) struct State {
     arguments: Arguments,
     myself: ActorRef<ConnectionMessage>,
     metrics: RouteMetrics,
-    link: Option<Arc<dyn Link>>,
-    /// Number of the link, so that answers over an earlier one free no slot.
+    /// Speaks to the courier of the open link.
+    orders: Option<mpsc::Sender<Order>>,
+    /// Number of the link, so that an earlier one's end is not taken for its.
     number: u64,
-    in_flight: usize,
-    /// Slots granted to the route and not yet used.
-    granted: usize,
     failures: u16,
+    /// Couriers, of which all but the last only wait for answers; an attempt
+    /// to connect; a pause before one.
     tasks: JoinSet<()>,
 }
 
@@ -79,10 +83,8 @@ impl Actor for Connection {
             metrics: RouteMetrics::new(&arguments.id),
             arguments,
             myself,
-            link: None,
+            orders: None,
             number: 0,
-            in_flight: 0,
-            granted: 0,
             failures: 0,
             tasks: JoinSet::new(),
         })
@@ -98,25 +100,16 @@ impl Actor for Connection {
             ConnectionMessage::Connect => state.connect(),
             ConnectionMessage::Opened(opened) => state.opened(opened),
             ConnectionMessage::Send(tickets) => state.send(tickets),
-            ConnectionMessage::Done { link, ticket, answer } => state.done(link, ticket, answer),
-            ConnectionMessage::Tick => {
-                state.check();
-                // The peer may have raised its limit while nothing was in flight.
-                state.grant();
-            }
+            ConnectionMessage::Closed { link } => state.closed(link),
+            ConnectionMessage::Tick => state.look(),
         }
-        state.reap();
-        Ok(())
+        state.reap()
     }
 }
 
 impl State {
     fn tell(&self, message: RouteMessage) {
         self.arguments.route.cast(message);
-    }
-
-    fn finished(&self, signal: Signal) {
-        self.tell(RouteMessage::Finished { connection: self.arguments.index, signal });
     }
 
     fn connect(&mut self) {
@@ -135,13 +128,12 @@ impl State {
     fn opened(&mut self, opened: Result<Arc<dyn Link>, ConnectError>) {
         match opened {
             Ok(link) => {
-                self.link = Some(link);
                 self.number += 1;
-                self.in_flight = 0;
-                self.granted = 0;
                 self.failures = 0;
                 self.tell(RouteMessage::Up { connection: self.arguments.index });
-                self.grant();
+                let (orders, courier) = self.courier(link);
+                self.orders = Some(orders);
+                self.tasks.spawn(courier.run());
             }
             Err(error) => {
                 let detail = error.to_string();
@@ -149,6 +141,24 @@ impl State {
                 self.reconnect_later();
             }
         }
+    }
+
+    fn courier(&self, link: Arc<dyn Link>) -> (mpsc::Sender<Order>, Courier) {
+        let (sender, orders) = mpsc::channel(courier::ORDERS);
+        let courier = Courier {
+            connection: self.arguments.index,
+            number: self.number,
+            route: self.arguments.route.clone(),
+            myself: self.myself.clone(),
+            link,
+            clock: Arc::clone(&self.arguments.clock),
+            metrics: self.metrics.clone(),
+            id: self.arguments.id.clone(),
+            guard: Arc::clone(&self.arguments.guard),
+            orders,
+            granted: 0,
+        };
+        (sender, courier)
     }
 
     /// Opens a new link after a pause that grows with each failure. Jitter
@@ -164,111 +174,40 @@ impl State {
         });
     }
 
-    /// Grants the route what the link takes beyond what is used or granted.
-    fn grant(&mut self) {
-        let Some(link) = &self.link else { return };
-        let slots = link.capacity().saturating_sub(self.in_flight + self.granted);
-        if slots > 0 {
-            self.granted += slots;
-            self.tell(RouteMessage::Free { connection: self.arguments.index, slots });
-        }
-    }
-
-    fn send(&mut self, tickets: Vec<Ticket>) {
-        self.check();
-        let Some(link) = self.link.clone() else {
+    /// Hands tickets to the courier; back to the route without one.
+    fn send(&self, tickets: Vec<Ticket>) {
+        let order = Order::Attempt(tickets);
+        let refused = match &self.orders {
+            Some(courier) => courier.try_send(order).err().map(TrySendError::into_inner),
+            None => Some(order),
+        };
+        if let Some(Order::Attempt(tickets)) = refused {
             self.tell(RouteMessage::Hold { connection: self.arguments.index, tickets });
-            return;
-        };
-        for ticket in tickets {
-            self.granted = self.granted.saturating_sub(1);
-            self.start(&link, ticket);
         }
     }
 
-    /// Starts an attempt, unless time or the citizen's choice now forbids it
-    /// (promise 3).
-    fn start(&mut self, link: &Arc<dyn Link>, mut ticket: Ticket) {
-        let notification = match ticket.prepare(self.arguments.clock.now()) {
-            Ok(notification) => notification,
-            Err(end) => {
-                ticket.end(end);
-                self.finished(Signal::Neutral);
-                self.grant();
-                return;
-            }
-        };
-        self.in_flight += 1;
-        let link = Arc::clone(link);
-        let number = self.number;
-        let myself = self.myself.clone();
-        self.tasks.spawn(async move {
-            let sent = AssertUnwindSafe(link.send(&notification)).catch_unwind().await;
-            let answer = sent.unwrap_or(Answer::Unknown { reason: "panic" });
-            // Should this actor be gone, the ticket drops and the delivery is
-            // repeated under the same id.
-            let _ = myself.cast(ConnectionMessage::Done { link: number, ticket, answer });
-        });
-    }
-
-    fn done(&mut self, link: u64, ticket: Ticket, answer: Answer) {
-        if link == self.number {
-            self.in_flight = self.in_flight.saturating_sub(1);
+    /// Lets the courier see whether its link still lives.
+    fn look(&self) {
+        if let Some(courier) = &self.orders {
+            // Full: it has enough to look at. Gone: it has said so.
+            let _ = courier.try_send(Order::Look);
         }
-        if let Some(errand) = ticket.errand() {
-            let waited = self.arguments.clock.now().since(errand.message.accepted_at);
-            self.metrics.answered(&answer, waited.as_secs_f64());
-        }
-        let answer = self.judge(answer);
-        let signal = signal(&answer);
-        ticket.end(End::Answered(answer));
-        self.finished(signal);
-        self.check();
-        self.grant();
-    }
-
-    /// What to make of an answer beside those before it. The metrics count what
-    /// the provider said.
-    fn judge(&self, answer: Answer) -> Answer {
-        let guard = &self.arguments.guard;
-        let was_raised = guard.is_raised();
-        let answer = guard.judge(answer);
-        if !was_raised && guard.is_raised() {
-            tracing::error!(
-                route = %self.arguments.id,
-                in_a_row = refusals::MOST_IN_A_ROW,
-                "the provider refuses every recipient: deliveries wait until it accepts one"
-            );
-        }
-        answer
     }
 
     /// Lets a closed link go and opens a new one.
-    fn check(&mut self) {
-        if self.link.as_ref().is_some_and(|link| link.is_closed()) {
-            self.link = None;
-            self.granted = 0;
+    fn closed(&mut self, link: u64) {
+        if link == self.number && self.orders.take().is_some() {
             let detail = "the provider closed the connection".to_owned();
             self.tell(RouteMessage::Lost { connection: self.arguments.index, detail });
             self.reconnect_later();
         }
     }
 
-    /// Collects finished tasks.
-    fn reap(&mut self) {
-        while self.tasks.try_join_next().is_some() {}
-    }
-}
-
-/// What an answer about one delivery says about the route.
-const fn signal(answer: &Answer) -> Signal {
-    match answer {
-        Answer::Accepted | Answer::DropToken { .. } | Answer::Fail { .. } => Signal::Success,
-        Answer::RetryDelivery { .. } | Answer::RetryElsewhere { .. } => Signal::Neutral,
-        Answer::ProviderFailed { .. }
-        | Answer::Unknown { .. }
-        | Answer::RetryRoute { after: None, .. } => Signal::Failure,
-        Answer::RetryRoute { after: Some(wait), .. } => Signal::Pause(*wait),
-        Answer::Halt { reason } => Signal::Halt(reason),
+    /// Collects finished tasks; one that panicked ends this actor.
+    fn reap(&mut self) -> Result<(), ActorProcessingErr> {
+        while let Some(ended) = self.tasks.try_join_next() {
+            ended?;
+        }
+        Ok(())
     }
 }

@@ -1,11 +1,11 @@
 //! The partition: owns a slice of the citizens.
 //!
-//! Reads its intake journal as far as it has room, activates citizens, stores
+//! Reads its intake journals as far as it has room, activates citizens, stores
 //! what their turns decide in atomic steps under its epoch, then hands
 //! deliveries to routes against credits. Everything it holds in memory can
 //! be rebuilt from the store: after a crash of this actor the next
 //! generation opens the partition again, which fences this one, and starts
-//! from the checkpoint and the due entries.
+//! from the checkpoints, the due entries and the cursors of the walks.
 //!
 //! Order of every step: decide, store, act. Nothing leaves for a provider
 //! before the plan it belongs to is durable.
@@ -15,7 +15,9 @@ mod departure;
 mod erasure;
 mod fall;
 mod flights;
+mod intake;
 mod state;
+mod walks;
 
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::HashMap;
@@ -23,17 +25,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::actor::citizen::World;
+use crate::alert::AlertBoard;
 use crate::board::Board;
 use crate::domain::id::PartitionId;
 use crate::domain::id::RouteId;
 use crate::message::hub::{self, HubHandle};
 use crate::message::partition::{PartitionHandle, PartitionMessage};
-use crate::message::route::RouteMessage;
+use crate::message::route::RouteHandle;
 use crate::message::ticket::Home;
 use crate::metric::PartitionMetrics;
-use crate::policy::watermark::Watermark;
 use crate::port::store::{Opened, Store};
-use crate::supervise::Address;
 
 pub(crate) use flights::RouteBook;
 pub(crate) use state::State;
@@ -41,9 +42,9 @@ pub(crate) use state::State;
 /// Limits of a partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartitionLimits {
-    /// Arrivals taken from the journal whose turn is not yet stored.
+    /// Arrivals taken from the journals whose turn is not yet stored.
     pub max_active: usize,
-    /// Deliveries in flight per route.
+    /// Deliveries in flight per route, all lanes together.
     pub credits: usize,
     /// Panics of one message's turn before it is quarantined.
     pub max_panics: u32,
@@ -57,9 +58,10 @@ pub(crate) struct Context {
     pub(crate) world: Arc<World>,
     pub(crate) board: Arc<Board>,
     pub(crate) handles: Arc<[PartitionHandle]>,
-    pub(crate) routes: Vec<(RouteId, Address<RouteMessage>)>,
+    pub(crate) routes: Vec<RouteHandle>,
     pub(crate) current: Arc<AtomicU64>,
     pub(crate) hubs: Arc<[HubHandle]>,
+    pub(crate) alerts: Arc<AlertBoard>,
 }
 
 impl Context {
@@ -89,12 +91,15 @@ impl Actor for Partition {
         let opened = context.store.open_partition(context.id).await?;
         context.current.store(generation, Ordering::Release);
         context.handle().address.set(myself.clone());
-        // One taken by the generation before, and lost with its mailbox.
+        // Taken by the generation before, and lost with its mailbox.
         context.handle().take_tick();
-        let state = rebuild(context, generation, myself.clone(), &opened);
+        context.handle().take_walk();
+        let mut state = rebuild(context, generation, myself.clone(), &opened);
+        state.adopt().await?;
         state.show();
         state.context.board.partition(state.context.id.0).open.store(true, Ordering::Release);
         myself.cast(PartitionMessage::Poked)?;
+        state.context.handle().walk();
         Ok(state)
     }
 
@@ -115,6 +120,8 @@ impl Actor for Partition {
             PartitionMessage::Report(report) => state.report(report),
             PartitionMessage::Flush => state.flush().await?,
             PartitionMessage::Tick => state.tick().await?,
+            PartitionMessage::Walk => state.walk().await?,
+            PartitionMessage::Landed(batch) => state.landed(&batch),
             PartitionMessage::Changed { citizen, done } => {
                 state.changed(citizen).await?;
                 // The caller may have given up waiting.
@@ -142,7 +149,7 @@ fn rebuild(
     let routes: Vec<_> = context
         .routes
         .iter()
-        .map(|(id, address)| {
+        .map(|RouteHandle { id, address, .. }| {
             let credits = context.limits.credits;
             RouteBook::new(id.clone(), address.clone(), credits, waiting(id))
         })
@@ -165,12 +172,7 @@ fn rebuild(
         epoch: opened.epoch,
         home,
         myself,
-        next_read: opened.checkpoint,
-        tail: opened.tail,
-        watermark: Watermark::new(opened.checkpoint),
-        checkpoint: opened.checkpoint,
-        unprocessed: opened.unprocessed,
-        arrivals_in_hand: 0,
+        intake: intake::Intake::new(&opened.journals, context.limits.max_active),
         active: HashMap::new(),
         // Citizens of an earlier generation may still speak: their
         // incarnations are not these.
@@ -182,6 +184,7 @@ fn rebuild(
         flush_scheduled: false,
         panics: HashMap::new(),
         erasures: erasure::Erasures::default(),
+        walks: walks::Walks::new(&context.routes),
         draining: None,
         metrics: PartitionMetrics::new(),
         context,

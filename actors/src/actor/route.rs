@@ -8,16 +8,17 @@
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use crate::board::{Board, RouteState, RouteView};
 use crate::domain::answer::Reason;
-use crate::domain::id::RouteId;
+use crate::domain::lane::ByLane;
 use crate::domain::notification::Carrier;
 use crate::domain::time::Millis;
 use crate::message::connection::ConnectionMessage;
-use crate::message::route::{RouteMessage, Signal};
-use crate::message::ticket::Ticket;
+use crate::message::route::{RouteHandle, RouteMessage, Signal, Signals};
+use crate::message::ticket::{End, Ticket};
 use crate::policy::breaker::{Allowance, Breaker, BreakerLimits};
 use crate::policy::lanes::LaneQueue;
 use crate::policy::refusals::RefusalGuard;
@@ -30,7 +31,7 @@ use super::connection;
 
 /// What every generation of a route starts from.
 pub(crate) struct Context {
-    pub(crate) id: RouteId,
+    pub(crate) handle: RouteHandle,
     pub(crate) carrier: Carrier,
     pub(crate) connector: Arc<dyn Connector>,
     pub(crate) connections: usize,
@@ -39,7 +40,6 @@ pub(crate) struct Context {
     pub(crate) intensity: Intensity,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Arc<Board>,
-    pub(crate) address: Address<RouteMessage>,
 }
 
 /// The actor.
@@ -80,7 +80,7 @@ impl Actor for Route {
         myself: ActorRef<RouteMessage>,
         context: Arc<Context>,
     ) -> Result<State, ActorProcessingErr> {
-        context.address.set(myself.clone());
+        context.handle.address.set(myself.clone());
         let slots: Vec<Slot> = (0..context.connections).map(|_| Slot::default()).collect();
         let specs = slots
             .iter()
@@ -112,8 +112,9 @@ impl Actor for Route {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             RouteMessage::Dispatch(tickets) => state.queue_all(tickets),
-            RouteMessage::Free { connection, slots } => state.slots[connection].free += slots,
-            RouteMessage::Finished { connection, signal } => state.finished(connection, signal),
+            RouteMessage::Finished { connection, signals, slots } => {
+                state.finished(connection, &signals, slots);
+            }
             RouteMessage::Hold { connection, tickets } => state.hold(connection, tickets),
             RouteMessage::Up { connection } => state.slots[connection].up = true,
             RouteMessage::Lost { connection, detail } => state.lost(connection, detail),
@@ -147,12 +148,12 @@ fn connection_child(
     address: Address<ConnectionMessage>,
 ) -> Child {
     let context = Arc::clone(context);
-    let name = format!("connection {index} of route {}", context.id);
+    let name = format!("connection {index} of route {}", context.handle.id);
     let arguments = move |_| connection::Arguments {
         index,
-        route: context.address.clone(),
+        route: context.handle.address.clone(),
         address: address.clone(),
-        id: context.id.clone(),
+        id: context.handle.id.clone(),
         connector: Arc::clone(&context.connector),
         guard: Arc::clone(&context.guard),
         clock: Arc::clone(&context.clock),
@@ -167,9 +168,7 @@ impl State {
             return;
         }
         for ticket in tickets {
-            if let Some(lane) = ticket.errand().map(|errand| errand.message.lane) {
-                self.queue.push(lane, ticket);
-            }
+            self.queue.push(ticket.lane(), ticket);
         }
     }
 
@@ -180,9 +179,7 @@ impl State {
         self.breaker.unprobe();
         if self.draining.is_none() {
             for ticket in tickets.into_iter().rev() {
-                if let Some(lane) = ticket.errand().map(|errand| errand.message.lane) {
-                    self.queue.push_front(lane, ticket);
-                }
+                self.queue.push_front(ticket.lane(), ticket);
             }
         }
         self.rest_if_drained();
@@ -193,19 +190,32 @@ impl State {
         slot.up = false;
         slot.free = 0;
         if self.trouble != detail {
-            tracing::warn!(route = %self.context.id, detail, "connection lost");
+            tracing::warn!(route = %self.context.handle.id, detail, "connection lost");
         }
         self.trouble = detail;
     }
 
-    fn finished(&mut self, connection: usize, signal: Signal) {
+    fn finished(&mut self, connection: usize, signals: &Signals, slots: usize) {
         let now = self.context.clock.now();
         let slot = &mut self.slots[connection];
-        slot.holds = slot.holds.saturating_sub(1);
+        slot.holds = slot.holds.saturating_sub(signals.count());
+        slot.free += slots;
+        for (signal, count) in signals.iter() {
+            self.hear(signal, count, now);
+        }
+        self.rest_if_drained();
+    }
+
+    /// Takes up what `count` answers in a row say.
+    fn hear(&mut self, signal: Signal, count: usize, now: Millis) {
         match signal {
-            Signal::Success => self.breaker.success(),
+            Signal::Success => {
+                self.breaker.success();
+                let successes = &self.context.handle.successes;
+                successes.fetch_add(count as u64, Ordering::Relaxed);
+            }
             Signal::Neutral => self.breaker.unprobe(),
-            Signal::Failure => self.breaker.failure(now),
+            Signal::Failure => (0..count).for_each(|_| self.breaker.failure(now)),
             Signal::Pause(wait) => {
                 self.breaker.unprobe();
                 let until = now.after(wait);
@@ -213,12 +223,11 @@ impl State {
             }
             Signal::Halt(reason) => {
                 if self.halted.is_none() {
-                    tracing::error!(route = %self.context.id, reason, "route halted");
+                    tracing::error!(route = %self.context.handle.id, reason, "route halted");
                 }
                 self.halted = Some(reason);
             }
         }
-        self.rest_if_drained();
     }
 
     /// Whether anything may leave at `now`.
@@ -263,15 +272,10 @@ impl State {
     /// being erased, look at the connections.
     fn tick(&mut self) {
         let now = self.context.clock.now();
-        let over = |ticket: &Ticket| {
-            ticket.errand().is_none_or(|errand| {
-                now >= errand.message.expires_at() || errand.citizen.is_empty()
-            })
-        };
-        for mut ticket in self.queue.take_if(over) {
-            if let Err(end) = ticket.prepare(now) {
-                ticket.end(end);
-            }
+        for mut ticket in self.queue.take_if(|ticket| ticket.is_over(now)) {
+            // One that may go after all comes back unattempted.
+            let end = ticket.prepare(now).err().unwrap_or(End::Returned);
+            ticket.end(end);
         }
         for slot in &self.slots {
             slot.address.cast(ConnectionMessage::Tick);
@@ -304,6 +308,7 @@ impl State {
 
     fn show(&self) {
         let connections = self.slots.iter().filter(|slot| slot.up).count();
+        let mut is_paused = false;
         let (state, detail) = if let Some(reason) = self.halted {
             (RouteState::Halted, format!("the provider answered {reason}"))
         } else if connections == 0 {
@@ -313,17 +318,20 @@ impl State {
             (RouteState::Down, detail.to_owned())
         } else if self.breaker.is_open() {
             (RouteState::Down, "the provider fails; one probe at a time".to_owned())
-        } else if self.paused_until.is_some() {
+        } else if self.paused_until.is_some_and(|until| self.context.clock.now() < until) {
+            is_paused = true;
             (RouteState::Up, "paused at the provider's request".to_owned())
         } else {
             (RouteState::Up, String::new())
         };
         self.context.board.show_route(RouteView {
-            id: self.context.id.clone(),
+            id: self.context.handle.id.clone(),
             kind: self.context.carrier.as_str(),
             state,
             connections,
             queued: self.queue.len() + self.in_flight(),
+            waits_since: ByLane::from_fn(|lane| self.queue.first(lane)?.waits_since()),
+            is_paused,
             detail,
         });
     }

@@ -1,6 +1,7 @@
 //! The sweeper: removes what has been kept for its time.
 //!
-//! Idempotency claims, and citizens whose request to be deleted is due. A
+//! Idempotency claims, and citizens whose request to be deleted is due; and
+//! takes up alerts whose submitter hung up before they were on the board. A
 //! sweep that fails is repeated at the next one; nothing depends on its being
 //! punctual, and a restart loses nothing: what is due stays so in the store.
 
@@ -8,6 +9,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alert::AlertBoard;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::time::Millis;
 use crate::erasure::Eraser;
@@ -18,6 +20,8 @@ use crate::port::store::Store;
 const CLAIMS: Duration = Duration::from_mins(5);
 /// Between looks for citizens to erase.
 const ERASURES: Duration = Duration::from_mins(1);
+/// Between looks for alerts that the board does not know.
+const ALERTS: Duration = Duration::from_secs(10);
 /// Citizens erased at one look.
 const BATCH: usize = 1_000;
 /// For what a citizen has in flight to end; longer, and the next look finds
@@ -33,6 +37,8 @@ pub(crate) enum Sweep {
     Claims,
     /// Citizens to erase.
     Erasures,
+    /// Alerts that somebody submitted or changed and hung up.
+    Alerts,
 }
 
 /// What it sweeps and how long that is kept.
@@ -41,6 +47,7 @@ pub(crate) struct Broom {
     pub(crate) eraser: Eraser,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) alerts: Arc<AlertBoard>,
     pub(crate) claims_kept: Duration,
 }
 
@@ -56,6 +63,7 @@ impl Actor for Sweeper {
     ) -> Result<Broom, ActorProcessingErr> {
         myself.send_after(CLAIMS, || Sweep::Claims);
         myself.send_after(ERASURES, || Sweep::Erasures);
+        myself.send_after(ALERTS, || Sweep::Alerts);
         Ok(broom)
     }
 
@@ -73,6 +81,12 @@ impl Actor for Sweeper {
             Sweep::Erasures => {
                 broom.erase_due().await;
                 myself.send_after(ERASURES, || Sweep::Erasures);
+            }
+            Sweep::Alerts => {
+                if let Err(error) = broom.alerts.reconcile().await {
+                    tracing::warn!(%error, "alerts not looked up");
+                }
+                myself.send_after(ALERTS, || Sweep::Alerts);
             }
         }
         Ok(())

@@ -10,7 +10,9 @@ use super::preference::{PreferencesMode, PushContent, ServicePreference};
 use super::time::Millis;
 
 /// Languages a citizen can prefer (IO `PreferredLanguage`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, Hash,
+)]
 #[allow(missing_docs, reason = "the names are the documentation")]
 pub enum Language {
     #[default]
@@ -24,6 +26,12 @@ pub enum Language {
     German,
     #[serde(rename = "fr_FR")]
     French,
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 5] =
+        [Self::Italian, Self::English, Self::Spanish, Self::German, Self::French];
 }
 
 /// Push network of a device.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::id::{DeliveryId, DeviceId, MessageId, RouteId};
+use super::id::{DeliveryId, DeviceId, MessageId, PartitionId, RouteId};
+use super::lane::Lane;
 use super::message::MessageStatus;
 use super::outcome::DeliveryStatus;
 use super::time::Millis;
@@ -63,7 +64,8 @@ impl Endpoint {
         }
     }
 
-    /// Identifier of the delivery of `message` to this endpoint.
+    /// Identifier of the delivery of `message`, which is for one citizen, to
+    /// this endpoint.
     #[must_use]
     pub fn delivery_id(self, message: MessageId) -> DeliveryId {
         let endpoint = match self {
@@ -71,6 +73,25 @@ impl Endpoint {
             Self::Inbox | Self::Mailbox => 0,
         };
         DeliveryId::of(message, self.channel() as u8, endpoint)
+    }
+
+    /// Identifier of the delivery of `alert` to this endpoint. An alert goes to
+    /// many: where the endpoint does not say whose it is, the citizen's place
+    /// does (their ordinal in a partition, which names nobody).
+    #[must_use]
+    pub fn alert_delivery_id(
+        self,
+        alert: MessageId,
+        partition: PartitionId,
+        ordinal: u32,
+    ) -> DeliveryId {
+        match self {
+            Self::Device(_) => self.delivery_id(alert),
+            Self::Inbox | Self::Mailbox => {
+                let place = u64::from(partition.0) << 32 | u64::from(ordinal);
+                DeliveryId::of(alert, self.channel() as u8, place)
+            }
+        }
     }
 }
 
@@ -95,6 +116,9 @@ pub struct MessageState {
     pub status: MessageStatus,
     /// Its deliveries; their order is fixed once planned.
     pub deliveries: Vec<DeliveryRecord>,
+    /// The lane its deliveries wait in; [`Lane::Normal`] before it is
+    /// processed.
+    pub lane: Lane,
     /// Its place in the partition's order of publication; 0 before it is
     /// processed. Orders deliveries that are due at the same instant.
     pub published: u64,
@@ -109,6 +133,7 @@ impl MessageState {
         Self {
             status: MessageStatus::Accepted,
             deliveries: Vec::new(),
+            lane: Lane::Normal,
             published: 0,
             updated_at: at,
         }

@@ -5,9 +5,12 @@
 //! looks at the state it finds (a message is processed once, a delivery
 //! settles once), which is what makes a replay after a crash harmless.
 
-use super::delivery::{DeliveryRecord, Endpoint};
+use super::alert::{Cursor, Walk};
+use super::delivery::{Channel, DeliveryRecord, Endpoint};
 use super::fiscal_code::FiscalCode;
 use super::id::{AddressId, DeviceId, MessageId};
+use super::lane::Lane;
+use super::ledger::{Mark, Run};
 use super::message::RejectionReason;
 use super::outcome::Outcome;
 use super::time::Millis;
@@ -22,6 +25,8 @@ pub enum Effect {
         message: MessageId,
         /// Its recipient.
         citizen: FiscalCode,
+        /// The lane its deliveries wait in.
+        lane: Lane,
         /// Its deliveries, the inbox one included and already delivered.
         deliveries: Vec<DeliveryRecord>,
     },
@@ -82,5 +87,23 @@ pub enum Effect {
         citizen: FiscalCode,
         /// The address; another one that replaced it meanwhile is left alone.
         address: AddressId,
+    },
+    /// A walk of an alert went on. Applied only to the cursor it was made
+    /// from (its revision is one lower). The difference of the totals goes
+    /// into the books. A run of the inbox walk takes the next place in the
+    /// order of the partition: its members have the alert in their inboxes.
+    Walked {
+        /// The alert.
+        alert: MessageId,
+        /// Which of its walks.
+        walk: Walk,
+        /// The channel that walk serves, in whose books it counts.
+        channel: Channel,
+        /// How far it is now.
+        cursor: Cursor,
+        /// The ordinals visited; none when only stragglers ended.
+        run: Option<Run>,
+        /// Marks that changed in earlier runs.
+        changed: Vec<(u32, Mark)>,
     },
 }

@@ -26,6 +26,8 @@ pub struct Email {
     pub message: Arc<Message>,
     /// Who sends it.
     pub service: Arc<Service>,
+    /// Whether its text goes to many: then it is worth keeping once written.
+    pub shared: bool,
 }
 
 impl Email {

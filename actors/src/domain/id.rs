@@ -165,12 +165,23 @@ impl DeviceId {
     /// The identifier of `token` on the platform tagged `platform`.
     #[must_use]
     pub fn of(platform: &str, token: &str) -> Self {
-        let mut bytes = Vec::with_capacity(platform.len() + 1 + token.len());
-        bytes.extend_from_slice(platform.as_bytes());
-        bytes.push(0);
-        bytes.extend_from_slice(token.as_bytes());
-        Self(xxh3_64(&bytes))
+        let length = platform.len() + 1 + token.len();
+        let mut short = [0; Self::SHORT];
+        let mut long = Vec::new();
+        // Tokens of today fit: millions of them are hashed in a walk.
+        let bytes = if length <= Self::SHORT {
+            &mut short[..length]
+        } else {
+            long.resize(length, 0);
+            &mut long[..]
+        };
+        bytes[..platform.len()].copy_from_slice(platform.as_bytes());
+        bytes[platform.len() + 1..].copy_from_slice(token.as_bytes());
+        Self(xxh3_64(bytes))
     }
+
+    /// Longest platform and token hashed without an allocation, in bytes.
+    const SHORT: usize = 256;
 }
 
 /// An e-mail address, by a hash of its lower-case form: names the address

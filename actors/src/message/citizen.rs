@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::domain::delivery::Endpoint;
 use crate::domain::effect::Effect;
 use crate::domain::id::RouteId;
+use crate::domain::lane::Lane;
 use crate::domain::message::Message;
 use crate::message::ticket::FlightKey;
 use crate::policy::turn::Answered;
@@ -14,7 +15,7 @@ use crate::policy::turn::Answered;
 pub enum CitizenMessage {
     /// A message arrived.
     Arrive {
-        /// Its place in the intake journal.
+        /// Its place in the intake journal of its lane.
         sequence: u64,
         /// The message.
         message: Arc<Message>,
@@ -57,7 +58,9 @@ pub struct Attempt {
 pub enum Origin {
     /// A message that arrived.
     Arrival {
-        /// Its place in the intake journal.
+        /// Its lane.
+        lane: Lane,
+        /// Its place in the intake journal of that lane.
         sequence: u64,
     },
     /// A due delivery; it holds a credit.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::domain::answer::Answer;
 use crate::message::ticket::Ticket;
 use crate::port::provider::{ConnectError, Link};
 
@@ -14,14 +13,10 @@ pub enum ConnectionMessage {
     Opened(Result<Arc<dyn Link>, ConnectError>),
     /// Attempts to make.
     Send(Vec<Ticket>),
-    /// An attempt was answered.
-    Done {
-        /// The link it was made over.
+    /// A link takes no more attempts.
+    Closed {
+        /// Which of the connection's links.
         link: u64,
-        /// Its ticket.
-        ticket: Ticket,
-        /// The answer.
-        answer: Answer,
     },
     /// Time has passed: see whether the link still lives.
     Tick,

@@ -1,18 +1,22 @@
 //! What a partition is told.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::PartitionId;
+use crate::domain::lane::{ByLane, Lane};
+use crate::message::batch::Batch;
 use crate::message::citizen::Turn;
 use crate::message::ticket::Report;
 use crate::supervise::Address;
 
 /// Mailbox of a partition. Bounded though ractor's is not: one poke at a
-/// time, one report per credit, one turn per input given, one flush.
+/// time, one report per credit, one turn per input given, one flush, one step
+/// of the walks, one landing per batch.
 pub enum PartitionMessage {
-    /// Messages were appended to the intake journal.
+    /// Messages were appended to the intake journals.
     Poked,
     /// A citizen took a turn.
     Turned {
@@ -36,6 +40,10 @@ pub enum PartitionMessage {
     Flush,
     /// Time has passed.
     Tick,
+    /// Let the walks of the alerts go on by a step.
+    Walk,
+    /// Everything of a batch has come back.
+    Landed(Arc<Batch>),
     /// A citizen's record changed in the store; answered when no attempt can
     /// start against the old one.
     Changed {
@@ -75,23 +83,24 @@ pub fn home<'a>(partitions: &'a [PartitionHandle], citizen: &FiscalCode) -> &'a 
     &partitions[usize::from(PartitionId::of(citizen, count).0)]
 }
 
-/// How intake reaches a partition: the journal's tail and a poke that is not
+/// How intake reaches a partition: the journals' tails and a poke that is not
 /// repeated while one is on its way.
 #[derive(Default)]
 pub struct PartitionHandle {
     /// The partition's mailbox.
     pub address: Address<PartitionMessage>,
-    tail: AtomicU64,
+    tails: ByLane<AtomicU64>,
     poked: AtomicBool,
     ticked: AtomicBool,
+    walking: AtomicBool,
 }
 
 impl PartitionHandle {
-    /// Journal entry `sequence` is durable.
-    pub fn appended(&self, sequence: u64) {
-        self.tail.fetch_max(sequence + 1, Ordering::AcqRel);
+    /// Entry `sequence` of the journal of `lane` is durable.
+    pub fn appended(&self, lane: Lane, sequence: u64) {
+        self.tails[lane].fetch_max(sequence + 1, Ordering::AcqRel);
         if !self.poked.swap(true, Ordering::AcqRel) && !self.address.cast(PartitionMessage::Poked) {
-            // No incarnation lives; the next one reads the tail in the store.
+            // No incarnation lives; the next one reads the tails in the store.
             self.poked.store(false, Ordering::Release);
         }
     }
@@ -108,16 +117,32 @@ impl PartitionHandle {
         self.ticked.store(false, Ordering::Release);
     }
 
-    /// The journal's tail as far as this process knows it.
-    pub fn tail(&self) -> u64 {
-        self.tail.load(Ordering::Acquire)
+    /// There may be something to do for the walks. Not repeated while one
+    /// step is on its way.
+    pub fn walk(&self) {
+        if !self.walking.swap(true, Ordering::AcqRel) && !self.address.cast(PartitionMessage::Walk)
+        {
+            // No incarnation lives; the next one looks by itself.
+            self.walking.store(false, Ordering::Release);
+        }
+    }
+
+    /// Takes the step: from here on another one may come.
+    pub fn take_walk(&self) {
+        // A swap, so that no status is read before the step is taken.
+        self.walking.swap(false, Ordering::AcqRel);
+    }
+
+    /// The journals' tails as far as this process knows them.
+    pub fn tails(&self) -> ByLane<u64> {
+        self.tails.map(|tail| tail.load(Ordering::Acquire))
     }
 
     /// Takes the poke: from here on the next append pokes again. Returns the
-    /// journal's tail as far as this process knows it.
-    pub fn take_poke(&self) -> u64 {
-        // A swap, so that the tail is not read before the poke is taken.
+    /// journals' tails as far as this process knows them.
+    pub fn take_poke(&self) -> ByLane<u64> {
+        // A swap, so that no tail is read before the poke is taken.
         self.poked.swap(false, Ordering::AcqRel);
-        self.tail()
+        self.tails()
     }
 }

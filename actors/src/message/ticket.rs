@@ -1,4 +1,6 @@
-//! A ticket: the right and duty to attempt one delivery.
+//! A ticket: the right and duty to attempt one delivery, of a message (an
+//! errand, reported by itself) or of an alert (a seat in a batch, which reports
+//! as one).
 //!
 //! Mailboxes lose what is in them when their actor ends. A ticket cannot be
 //! lost that way: dropping it unfinished reports to its partition that no
@@ -14,13 +16,15 @@ use crate::domain::answer::Answer;
 use crate::domain::citizen::Citizen;
 use crate::domain::delivery::Endpoint;
 use crate::domain::id::{AddressId, DeviceId, MessageId, RouteId};
+use crate::domain::lane::Lane;
 use crate::domain::message::Message;
 use crate::domain::notification::Notification;
 use crate::domain::outcome::Outcome;
 
 use crate::domain::time::Millis;
+use crate::message::batch::{Arrived, Batch};
 use crate::message::partition::PartitionMessage;
-use crate::policy::turn::{self, Target};
+use crate::policy::turn::{self, Prepared, Target};
 use crate::supervise::Address;
 
 /// Names a delivery within its partition.
@@ -81,7 +85,8 @@ pub struct Home {
 }
 
 impl Home {
-    fn is_current(&self) -> bool {
+    /// Whether that incarnation still lives.
+    pub fn is_current(&self) -> bool {
         self.current.load(Ordering::Acquire) == self.generation
     }
 }
@@ -107,6 +112,8 @@ pub struct Errand {
     pub route: RouteId,
     /// Attempts before this one.
     pub retries: u16,
+    /// Since when the delivery waits for this attempt.
+    pub since: Millis,
     /// The citizen as now stored.
     pub citizen: Arc<CitizenCell>,
     /// The services as now registered.
@@ -115,9 +122,17 @@ pub struct Errand {
     pub home: Home,
 }
 
-/// See the module's text. The errand is gone once the ticket has ended.
+/// What a ticket is for.
+enum Work {
+    /// A delivery of a message.
+    Errand(Box<Errand>),
+    /// A delivery of an alert, by its place in a batch.
+    Seat(Arc<Batch>, usize),
+}
+
+/// See the module's text. Its work is gone once it has ended.
 pub struct Ticket {
-    errand: Option<Box<Errand>>,
+    work: Option<Work>,
     /// What the answer will be about; known once the attempt is prepared.
     target: Option<Target>,
 }
@@ -125,12 +140,52 @@ pub struct Ticket {
 impl Ticket {
     /// Issues a ticket.
     pub fn new(errand: Errand) -> Self {
-        Self { errand: Some(Box::new(errand)), target: None }
+        Self { work: Some(Work::Errand(Box::new(errand))), target: None }
     }
 
-    /// The errand, while the ticket has not ended.
-    pub fn errand(&self) -> Option<&Errand> {
-        self.errand.as_deref()
+    /// The ticket of a delivery of a batch.
+    pub(super) const fn of_batch(batch: Arc<Batch>, seat: usize) -> Self {
+        Self { work: Some(Work::Seat(batch, seat)), target: None }
+    }
+
+    /// Its lane.
+    pub fn lane(&self) -> Lane {
+        match &self.work {
+            Some(Work::Errand(errand)) => errand.message.lane,
+            Some(Work::Seat(batch, _)) => batch.alert.alert.lane,
+            None => Lane::Bulk,
+        }
+    }
+
+    /// When its message was accepted, if it is for one citizen: an alert's
+    /// deliveries are not measured from there.
+    pub fn accepted_at(&self) -> Option<Millis> {
+        match &self.work {
+            Some(Work::Errand(errand)) => Some(errand.message.accepted_at),
+            Some(Work::Seat(..)) | None => None,
+        }
+    }
+
+    /// Since when its delivery waits: the acceptance of a message that was not
+    /// tried before, else the moment it was handed to the route.
+    pub fn waits_since(&self) -> Option<Millis> {
+        match &self.work {
+            Some(Work::Errand(errand)) => Some(errand.since),
+            Some(Work::Seat(batch, _)) => Some(batch.left_at()),
+            None => None,
+        }
+    }
+
+    /// Whether it would end, or come back, without an attempt if its turn came
+    /// at `now`.
+    pub fn is_over(&self, now: Millis) -> bool {
+        match &self.work {
+            Some(Work::Errand(errand)) => {
+                now >= errand.message.expires_at() || errand.citizen.is_empty()
+            }
+            Some(Work::Seat(batch, seat)) => batch.is_over(*seat, now),
+            None => true,
+        }
     }
 
     /// Prepares the attempt, which is about to start, from what the citizen
@@ -139,16 +194,11 @@ impl Ticket {
     /// # Errors
     /// How the ticket must end instead.
     pub fn prepare(&mut self, now: Millis) -> Result<Notification, End> {
-        let Some(errand) = &self.errand else { return Err(End::Returned) };
-        if !errand.home.is_current() {
-            return Err(End::Returned);
-        }
-        let citizen = errand.citizen.load();
-        let service = errand.directory.service(&errand.message.service);
-        let message = &errand.message;
-        let prepared =
-            turn::prepare(message, errand.endpoint, citizen.as_deref(), service.as_ref(), now)
-                .map_err(End::Ended)?;
+        let prepared = match &self.work {
+            Some(Work::Errand(errand)) => errand.prepare(now)?,
+            Some(Work::Seat(batch, seat)) => batch.prepare(*seat, now)?,
+            None => return Err(End::Returned),
+        };
         self.target = Some(prepared.target);
         Ok(prepared.notification)
     }
@@ -159,15 +209,35 @@ impl Ticket {
     }
 
     fn report(&mut self, end: End) {
-        let Some(errand) = self.errand.take() else { return };
-        let Errand { home, endpoint, message, route, retries, .. } = *errand;
+        let target = self.target;
+        match self.work.take() {
+            Some(Work::Errand(errand)) => errand.report(target, end),
+            Some(Work::Seat(batch, seat)) => batch.arrive(Arrived { seat, target, end }),
+            None => {}
+        }
+    }
+}
+
+impl Errand {
+    fn prepare(&self, now: Millis) -> Result<Prepared, End> {
+        if !self.home.is_current() {
+            return Err(End::Returned);
+        }
+        let citizen = self.citizen.load();
+        let service = self.directory.service(&self.message.service);
+        turn::prepare(&self.message, self.endpoint, citizen.as_deref(), service.as_ref(), now)
+            .map_err(End::Ended)
+    }
+
+    fn report(self, target: Option<Target>, end: End) {
+        let Self { home, endpoint, message, route, retries, .. } = self;
         home.address.cast(PartitionMessage::Report(Report {
             generation: home.generation,
             message,
             endpoint,
             route,
             retries,
-            target: self.target,
+            target,
             end,
         }));
     }

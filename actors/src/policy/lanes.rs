@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use crate::domain::lane::Lane;
 
 /// Out of this many departures each waiting lane gets at least one.
-const ROUND: u32 = 10;
+pub(super) const ROUND: u32 = 10;
 
 /// A queue with four lanes. Bounded by the credits its feeders hold.
 #[derive(Debug)]
@@ -54,13 +54,22 @@ impl<T> LaneQueue<T> {
         self.lanes[chosen.index()].pop_front()
     }
 
+    /// The next item of a lane.
+    #[must_use]
+    pub fn first(&self, lane: Lane) -> Option<&T> {
+        self.lanes[lane.index()].front()
+    }
+
     /// Removes and returns every item that `test` picks.
     pub fn take_if(&mut self, mut test: impl FnMut(&T) -> bool) -> Vec<T> {
         let mut taken = Vec::new();
         for lane in &mut self.lanes {
-            let (out, keep) = std::mem::take(lane).into_iter().partition(&mut test);
-            *lane = keep;
-            taken.extend::<VecDeque<T>>(out);
+            // Mostly nothing is picked: no reason to move everything.
+            let Some(first) = lane.iter().position(&mut test) else { continue };
+            let rest = lane.split_off(first);
+            let (out, keep): (VecDeque<T>, VecDeque<T>) = rest.into_iter().partition(&mut test);
+            lane.extend(keep);
+            taken.extend(out);
         }
         taken
     }

@@ -16,16 +16,28 @@ use crate::policy::routing::is_secure;
 #[must_use]
 pub fn notice(citizen: &Citizen, service: &Service, content: &Content) -> Notice {
     let language = citizen.language();
-    if citizen.push_content == PushContent::Full && !is_secure(content, service) {
+    if shows(citizen, is_secure(content, service)) {
         Notice { title: service.organization.name.clone(), body: content.subject.clone(), language }
     } else {
-        let (title, body) = anonymous(language);
-        Notice { title: title.into(), body: body.into(), language }
+        anonymous(language)
     }
 }
 
+/// Whether a push to `citizen` may show what it is about.
+#[must_use]
+pub fn shows(citizen: &Citizen, secure: bool) -> bool {
+    citizen.push_content == PushContent::Full && !secure
+}
+
+/// The notice that says only that there is a message.
+#[must_use]
+pub fn anonymous(language: Language) -> Notice {
+    let (title, body) = phrase(language);
+    Notice { title: title.into(), body: body.into(), language }
+}
+
 /// Title and text that say nothing of the message.
-const fn anonymous(language: Language) -> (&'static str, &'static str) {
+const fn phrase(language: Language) -> (&'static str, &'static str) {
     match language {
         Language::Italian => ("Hai un nuovo messaggio", "Entra nell'app per leggerlo"),
         Language::English => ("You have a new message", "Open the app to read it"),

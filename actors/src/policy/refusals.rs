@@ -32,7 +32,10 @@ impl RefusalGuard {
     pub fn judge(&self, answer: Answer) -> Answer {
         let reason = match &answer {
             Answer::Accepted => {
-                self.in_a_row.store(0, Ordering::Relaxed);
+                // Written only when it changes: all connections read it.
+                if self.in_a_row.load(Ordering::Relaxed) != 0 {
+                    self.in_a_row.store(0, Ordering::Relaxed);
+                }
                 return answer;
             }
             Answer::DropToken { reason, .. }

@@ -53,7 +53,13 @@ pub fn sender_allowed(citizen: &Citizen, service: &Service, now: Millis) -> bool
 /// Whether the content must not leave by e-mail nor show in a push.
 #[must_use]
 pub fn is_secure(content: &Content, service: &Service) -> bool {
-    content.require_secure_channels.unwrap_or(service.require_secure_channels)
+    needs_secure(content.require_secure_channels, service)
+}
+
+/// The same, from what the sender asked for, if anything.
+#[must_use]
+pub fn needs_secure(asked: Option<bool>, service: &Service) -> bool {
+    asked.unwrap_or(service.require_secure_channels)
 }
 
 /// The preference that holds for `service`: the citizen's own, else the

@@ -1,7 +1,7 @@
 //! The citizen's turn: what becomes of a message when it arrives, of a
 //! delivery when its attempt is due, and of an attempt when it is answered.
 //!
-//! The same functions serve a citizen's actor and, later, an alert's walk.
+//! The same functions serve a citizen's actor and an alert's walk.
 //! Each looks at the citizen and service *as they are now*: what was planned
 //! an hour ago is not attempted against a preference changed since
 //! (promise 3).
@@ -56,12 +56,37 @@ impl RouteTable {
         self.pick(Carrier::Push(device.platform), device.id().0)
     }
 
+    /// The endpoints of `citizen` that `route` reaches.
+    pub fn reaches(&self, route: &RouteEntry, citizen: &Citizen, mut found: impl FnMut(Endpoint)) {
+        let mine = |hash| self.pick(route.carrier, hash) == Some(&route.id);
+        match route.carrier {
+            Carrier::Push(platform) => {
+                let devices = citizen.devices.iter().filter(|device| device.platform == platform);
+                devices
+                    .map(Device::id)
+                    .filter(|id| mine(id.0))
+                    .map(Endpoint::Device)
+                    .for_each(found);
+            }
+            Carrier::Email => {
+                if citizen.address().is_some_and(|address| mine(spread(address))) {
+                    found(Endpoint::Mailbox);
+                }
+            }
+        }
+    }
+
+    /// All configured routes.
+    #[must_use]
+    pub fn entries(&self) -> &[RouteEntry] {
+        &self.routes
+    }
+
     /// The route for an address: always the same one while the configuration
     /// stays, spread by address where several carry mail.
     #[must_use]
     pub fn mailbox(&self, address: AddressId) -> Option<&RouteId> {
-        let [a, b, c, d, e, f, g, h, ..] = address.0;
-        self.pick(Carrier::Email, u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        self.pick(Carrier::Email, spread(address))
     }
 
     fn pick(&self, carrier: Carrier, hash: u64) -> Option<&RouteId> {
@@ -76,6 +101,12 @@ impl RouteTable {
     pub fn retry(&self, route: &RouteId) -> Option<&RetryPolicy> {
         self.routes.iter().find(|entry| entry.id == *route).map(|entry| &entry.retry)
     }
+}
+
+/// The number that spreads addresses over routes.
+const fn spread(address: AddressId) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = address.0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// What became of a message that arrived.
@@ -125,8 +156,12 @@ pub fn plan(
         }
         deliveries.push(DeliveryRecord { endpoint, route: Some(route), retries: 0, status });
     }
-    let effect =
-        Effect::Processed { message: message.id, citizen: citizen.fiscal_code, deliveries };
+    let effect = Effect::Processed {
+        message: message.id,
+        citizen: citizen.fiscal_code,
+        lane: message.lane,
+        deliveries,
+    };
     Plan { effect, attempts }
 }
 
@@ -182,7 +217,8 @@ pub fn prepare(
     service: Option<&Arc<Service>>,
     now: Millis,
 ) -> Result<Prepared, Outcome> {
-    let (citizen, way) = consent(message, endpoint, citizen, service.map(Arc::as_ref), now)?;
+    let terms = Terms::of(message);
+    let (citizen, way) = consent(terms, endpoint, citizen, service.map(Arc::as_ref), now)?;
     let service = service.ok_or(Outcome::Suppressed(Suppression::ServiceDisabled))?;
     let delivery = endpoint.delivery_id(message.id);
     Ok(match way {
@@ -207,6 +243,7 @@ pub fn prepare(
                 timezone: citizen.timezone.clone(),
                 message: Arc::clone(message),
                 service: Arc::clone(service),
+                shared: false,
             }),
         },
     })
@@ -221,19 +258,39 @@ pub enum Way<'a> {
     Mailbox(&'a str),
 }
 
+/// What of a message or an alert decides whether an attempt may start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// No attempt starts at or after this instant.
+    pub expires_at: Millis,
+    /// Overrides the service's flag when present.
+    pub require_secure_channels: Option<bool>,
+}
+
+impl Terms {
+    /// Those of a message.
+    #[must_use]
+    pub fn of(message: &Message) -> Self {
+        Self {
+            expires_at: message.expires_at(),
+            require_secure_channels: message.content.require_secure_channels,
+        }
+    }
+}
+
 /// Whether a delivery may be attempted now, by time and by the citizen's and
 /// the operator's choice; and by which way.
 ///
 /// # Errors
 /// The outcome that ends the delivery without an attempt.
 pub fn consent<'a>(
-    message: &Message,
+    terms: Terms,
     endpoint: Endpoint,
     citizen: Option<&'a Citizen>,
     service: Option<&Service>,
     now: Millis,
 ) -> Result<(&'a Citizen, Way<'a>), Outcome> {
-    if now >= message.expires_at() {
+    if now >= terms.expires_at {
         return Err(Outcome::Expired);
     }
     let removed = Outcome::Failed(Failure::EndpointRemoved);
@@ -241,7 +298,7 @@ pub fn consent<'a>(
     let service = service
         .filter(|service| service.enabled)
         .ok_or(Outcome::Suppressed(Suppression::ServiceDisabled))?;
-    let secure = routing::is_secure(&message.content, service);
+    let secure = routing::needs_secure(terms.require_secure_channels, service);
     let routing = routing::route(citizen, service, secure, now)
         .map_err(|_| Outcome::Suppressed(Suppression::ServicePreference))?;
     let way = match endpoint {

@@ -19,9 +19,11 @@ use crate::domain::effect::Effect;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::{AddressId, Epoch, MessageId, PartitionId, RouteId};
 use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
+use crate::domain::lane::{ByLane, Lane};
 use crate::domain::message::Message;
 use crate::domain::service::{ApiKey, Organization, Registry, Service};
 use crate::domain::time::Millis;
+use crate::port::alert_store::AlertStore;
 
 /// A failed store operation, by what the caller does next.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,11 +54,11 @@ pub struct IdempotencyClaim {
 /// What became of a submitted message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// Durable in the intake journal of its partition.
+    /// Durable in the intake journal of its partition and lane.
     Accepted {
         /// The message.
         id: MessageId,
-        /// Its place in the journal.
+        /// Its place in that journal.
         sequence: u64,
     },
     /// The same request was accepted before: its id again, nothing written.
@@ -71,7 +73,7 @@ pub enum Acceptance {
 /// A journal entry waiting for its citizen's turn.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Arrival {
-    /// Place in the journal; contiguous within a partition.
+    /// Place in the journal of its lane; contiguous within a partition.
     pub sequence: u64,
     /// The message.
     pub message: Message,
@@ -105,18 +107,25 @@ pub struct Backlog {
     pub pending: u64,
 }
 
+/// An intake journal as found when its partition is taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Journal {
+    /// Entries below this are done with.
+    pub checkpoint: u64,
+    /// The next entry to be written.
+    pub tail: u64,
+    /// Entries from the checkpoint on whose turn is not yet taken, counted
+    /// from the messages' states.
+    pub unprocessed: u64,
+}
+
 /// A partition taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
     /// To be passed with each of the owner's writes.
     pub epoch: Epoch,
-    /// Journal entries below this are done with.
-    pub checkpoint: u64,
-    /// The next journal entry to be written.
-    pub tail: u64,
-    /// Journal entries from the checkpoint on whose turn is not yet taken,
-    /// counted from the messages' states.
-    pub unprocessed: u64,
+    /// Its intake journals.
+    pub journals: ByLane<Journal>,
     /// Waiting deliveries, counted from the due entries.
     pub backlogs: Vec<Backlog>,
 }
@@ -126,8 +135,9 @@ pub struct Opened {
 pub struct Step {
     /// The changes, applied in order.
     pub effects: Vec<Effect>,
-    /// Journal entries below this are done with and may be removed.
-    pub checkpoint: Option<u64>,
+    /// Entries of each journal below this are done with and may be removed;
+    /// one that is not beyond the stored checkpoint changes nothing.
+    pub checkpoints: ByLane<u64>,
     /// Time recorded with the changes.
     pub at: Millis,
 }
@@ -172,8 +182,9 @@ pub struct Erased {
 
 /// Everything durable.
 #[async_trait]
-pub trait Store: Send + Sync + 'static {
-    /// Appends a message to its partition's intake journal, once per claim.
+pub trait Store: AlertStore {
+    /// Appends a message to the intake journal of its partition and lane, once
+    /// per claim: each lane has its own, so that none waits for another's turn.
     /// Messages accepted at the same time share one fsync.
     ///
     /// # Errors
@@ -287,25 +298,26 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Swap, StoreError>;
 
     /// Takes partition `id` over: raises its epoch, so that every earlier
-    /// owner is fenced, checks its journal and counts what waits.
+    /// owner is fenced, checks its journals and counts what waits.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the journal has a gap or a record that
+    /// [`StoreError::Damaged`] when a journal has a gap or a record that
     /// does not match its checksum.
     async fn open_partition(&self, id: PartitionId) -> Result<Opened, StoreError>;
 
-    /// Up to `limit` journal entries from `from` on, in order.
+    /// Up to `limit` entries of the journal of `lane` from `from` on, in order.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
     async fn arrivals(
         &self,
         partition: PartitionId,
+        lane: Lane,
         from: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError>;
 
-    /// Up to `limit` deliveries of `route` that are due at `until` or
+    /// Up to `limit` deliveries of `route` in `lane` that are due at `until` or
     /// earlier, the oldest first and those of one instant in the order of
     /// publication, but for those in `except`; and when the first one after
     /// them is due.
@@ -316,6 +328,7 @@ pub trait Store: Send + Sync + 'static {
         &self,
         partition: PartitionId,
         route: &RouteId,
+        lane: Lane,
         until: Millis,
         limit: usize,
         except: &[(MessageId, Endpoint)],
@@ -337,7 +350,7 @@ pub trait Store: Send + Sync + 'static {
     /// every message addressed to them with its state, what is due, the
     /// indexes. Waiting deliveries end as cancelled in the books first, and
     /// `record` is kept, with the number of messages filled in. In the same
-    /// atomic step journal entries below `checkpoint` are removed, all of
+    /// atomic step journal entries below `checkpoints` are removed, all of
     /// them. The caller has stored the turn of every message accepted so far:
     /// a message whose turn is not taken is left.
     ///
@@ -349,7 +362,7 @@ pub trait Store: Send + Sync + 'static {
         partition: PartitionId,
         epoch: Epoch,
         citizen: FiscalCode,
-        checkpoint: u64,
+        checkpoints: ByLane<u64>,
         record: Erasure,
     ) -> Result<Erased, StoreError>;
 

@@ -15,10 +15,9 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Accepted, DriveReport, Outgoing, Shared, Source, deadline};
-use crate::client::Link;
+use crate::client::{Link, SUBSCRIPTION_KEY};
 use crate::simulator::clock::unix_us;
 
-static SUBSCRIPTION_KEY: HeaderName = HeaderName::from_static("ocp-apim-subscription-key");
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// One attempt takes at most this long.
@@ -78,12 +77,22 @@ impl Worker {
     pub(super) async fn run(mut self) -> DriveReport {
         loop {
             let index = self.shared.next.fetch_add(1, Ordering::Relaxed);
-            if index >= self.shared.end {
+            if index >= self.shared.end || !self.wait_until_due(index).await {
                 return self.report;
             }
             self.settle(index).await;
             self.shared.settled.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the message is to be sent still, once its time has come.
+    async fn wait_until_due(&self, index: u64) -> bool {
+        let Some((start, schedule)) = &self.shared.schedule else {
+            return true;
+        };
+        let passed = schedule.interval.saturating_mul(u32::try_from(index).unwrap_or(u32::MAX));
+        tokio::time::sleep_until(*start + passed).await;
+        !schedule.stop.load(Ordering::Relaxed)
     }
 
     async fn settle(&mut self, index: u64) {

@@ -186,8 +186,9 @@ pub(super) fn draw(population: &Population, index: u64) -> Citizen {
 }
 
 fn devices(draw: &mut Draw, mix: Mix) -> Vec<Device> {
+    let one = matches!(mix, Mix::OneDevice | Mix::OneApns | Mix::OneFcm | Mix::DeviceAndMail);
     let count = match draw.below(100) {
-        _ if matches!(mix, Mix::OneDevice | Mix::DeviceAndMail) => 1,
+        _ if one => 1,
         _ if mix != Mix::Real => 0,
         0..15 => 0,
         15..77 => 1,
@@ -196,7 +197,12 @@ fn devices(draw: &mut Draw, mix: Mix) -> Vec<Device> {
     };
     (0..count)
         .map(|_| {
-            if draw.percent(55) {
+            let fcm = match mix {
+                Mix::OneApns => false,
+                Mix::OneFcm => true,
+                _ => draw.percent(55),
+            };
+            if fcm {
                 Device { platform: "fcm", token: fcm_token(draw) }
             } else {
                 Device { platform: "apns", token: apns_token(draw) }

@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::Method;
-use hyper::header::{HeaderMap, HeaderName};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use serde::Deserialize;
 
 use super::any_object::AnyObject;
 use super::exchange::{Delivery, Link, Rules, Verdict};
+use super::mix::hash_bytes;
 use super::provider_token::{ProviderTokens, TokenFault};
 use super::refusal::Refusal;
 
@@ -40,15 +41,39 @@ const PUSH_TYPES: [&str; 11] = [
     "widgets",
 ];
 
-const SINGLE_HEADERS: [&str; 7] = [
-    "authorization",
-    "apns-topic",
-    "apns-push-type",
-    "apns-priority",
-    "apns-expiration",
-    "apns-collapse-id",
-    "apns-id",
-];
+/// The headers the rules look at, collected in one pass.
+#[derive(Default)]
+struct Headers<'a> {
+    authorization: Option<&'a HeaderValue>,
+    topic: Option<&'a HeaderValue>,
+    push_type: Option<&'a HeaderValue>,
+    priority: Option<&'a HeaderValue>,
+    expiration: Option<&'a HeaderValue>,
+    collapse_id: Option<&'a HeaderValue>,
+    id: Option<&'a HeaderValue>,
+    /// One of them came twice.
+    doubled: bool,
+}
+
+impl<'a> Headers<'a> {
+    fn read(map: &'a HeaderMap) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in map {
+            let place = match name.as_str() {
+                "authorization" => &mut headers.authorization,
+                "apns-topic" => &mut headers.topic,
+                "apns-push-type" => &mut headers.push_type,
+                "apns-priority" => &mut headers.priority,
+                "apns-expiration" => &mut headers.expiration,
+                "apns-collapse-id" => &mut headers.collapse_id,
+                "apns-id" => &mut headers.id,
+                _ => continue,
+            };
+            headers.doubled |= place.replace(value).is_some();
+        }
+        headers
+    }
+}
 
 pub(crate) struct ApnsRules {
     pub(crate) topic: String,
@@ -86,25 +111,22 @@ impl ApnsRules {
         if parts.method != Method::POST {
             return Err("MethodNotAllowed");
         }
-        let headers = &parts.headers;
-        self.check_provider_token(link, headers)?;
-        for name in SINGLE_HEADERS {
-            if headers.get_all(name).iter().nth(1).is_some() {
-                return Err("DuplicateHeaders");
-            }
+        let headers = Headers::read(&parts.headers);
+        self.check_provider_token(link, &headers)?;
+        if headers.doubled {
+            return Err("DuplicateHeaders");
         }
-        let id = notification_id(headers)?;
-        self.check_topic(headers)?;
-        check_delivery_headers(headers)?;
-        let collapse = collapse_id(headers)?;
+        let id = notification_id(&headers)?;
+        self.check_topic(&headers)?;
+        check_delivery_headers(&headers)?;
+        let collapse = collapse_id(&headers)?;
         check_device_token(token)?;
         let message = check_payload(body, collapse)?;
-        let token = token.to_owned();
-        Ok(Delivery { id, message, token })
+        Ok(Delivery { id, message, device: hash_bytes(token.as_bytes()) })
     }
 
-    fn check_provider_token(&self, link: &Link, headers: &HeaderMap) -> Result<(), &'static str> {
-        let value = headers.get("authorization").ok_or("MissingProviderToken")?;
+    fn check_provider_token(&self, link: &Link, headers: &Headers<'_>) -> Result<(), &'static str> {
+        let value = headers.authorization.ok_or("MissingProviderToken")?;
         self.tokens.check(link, value).map_err(|fault| match fault {
             TokenFault::Invalid => "InvalidProviderToken",
             TokenFault::Expired => "ExpiredProviderToken",
@@ -112,8 +134,8 @@ impl ApnsRules {
         })
     }
 
-    fn check_topic(&self, headers: &HeaderMap) -> Result<(), &'static str> {
-        let topic = headers.get("apns-topic").ok_or("MissingTopic")?;
+    fn check_topic(&self, headers: &Headers<'_>) -> Result<(), &'static str> {
+        let topic = headers.topic.ok_or("MissingTopic")?;
         if topic.is_empty() || topic.to_str().is_err() {
             return Err("BadTopic");
         }
@@ -125,8 +147,8 @@ impl ApnsRules {
 }
 
 /// The request's `apns-id`, or a new one as APNs makes when the client sent none.
-fn notification_id(headers: &HeaderMap) -> Result<u128, &'static str> {
-    let Some(value) = headers.get(&APNS_ID) else {
+fn notification_id(headers: &Headers<'_>) -> Result<u128, &'static str> {
+    let Some(value) = headers.id else {
         return Ok(rand::random());
     };
     if value.len() != 36 {
@@ -135,13 +157,13 @@ fn notification_id(headers: &HeaderMap) -> Result<u128, &'static str> {
     uuid::Uuid::try_parse_ascii(value.as_bytes()).map(|id| id.as_u128()).map_err(|_| "BadMessageId")
 }
 
-fn check_delivery_headers(headers: &HeaderMap) -> Result<(), &'static str> {
+fn check_delivery_headers(headers: &Headers<'_>) -> Result<(), &'static str> {
     let push_type = headers
-        .get("apns-push-type")
+        .push_type
         .and_then(|value| value.to_str().ok())
         .filter(|value| PUSH_TYPES.contains(value))
         .ok_or("InvalidPushType")?;
-    let priority = match headers.get("apns-priority").map(|value| value.as_bytes()) {
+    let priority = match headers.priority.map(|value| value.as_bytes()) {
         None | Some(b"10") => 10,
         Some(b"5") => 5,
         Some(b"1") => 1,
@@ -150,7 +172,7 @@ fn check_delivery_headers(headers: &HeaderMap) -> Result<(), &'static str> {
     if push_type == "background" && priority != 5 {
         return Err("BadPriority");
     }
-    if let Some(value) = headers.get("apns-expiration") {
+    if let Some(value) = headers.expiration {
         let seconds: Option<u64> = value.to_str().ok().and_then(|text| text.parse().ok());
         if seconds.is_none() {
             return Err("BadExpirationDate");
@@ -159,8 +181,8 @@ fn check_delivery_headers(headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
-fn collapse_id(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
-    let Some(value) = headers.get("apns-collapse-id") else {
+fn collapse_id<'a>(headers: &Headers<'a>) -> Result<Option<&'a str>, &'static str> {
+    let Some(value) = headers.collapse_id else {
         return Ok(None);
     };
     if value.is_empty() || value.len() > MAX_COLLAPSE_ID {

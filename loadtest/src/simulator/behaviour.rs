@@ -72,8 +72,13 @@ impl Behaviour {
     /// to know which deliveries cannot succeed.
     #[must_use]
     pub fn is_unregistered(&self, token: &str) -> bool {
+        self.is_dead(hash_bytes(token.as_bytes()))
+    }
+
+    /// The same by the token's hash.
+    pub(crate) fn is_dead(&self, device: u64) -> bool {
         let share = self.unregistered_share;
-        share > 0.0 && unit(mix2(self.seed, hash_bytes(token.as_bytes()))) < share
+        share > 0.0 && unit(mix2(self.seed, device)) < share
     }
 }
 

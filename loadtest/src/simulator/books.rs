@@ -1,7 +1,7 @@
 //! The simulator's own books: what arrived, what was accepted, how often and when.
 //!
-//! Owns every count the audit later compares with the engine's. One record of 48 bytes a delivery in chunks that never
-//! move, found over a 4-byte index, in 16 shards: 2 million deliveries take about 120 MB. A delivery is counted once
+//! Owns every count the audit later compares with the engine's. One record of 64 bytes a delivery in chunks that never
+//! move, found over a 4-byte index, in 16 shards: 2 million deliveries take about 150 MB. A delivery is counted once
 //! as unique, and every further accept of the same id is a duplicate. The books live in memory only: a simulator that
 //! dies takes them along, which is why the audit reads them before it is stopped.
 
@@ -22,7 +22,7 @@ const CHUNK: usize = 4_096;
 const MAX_REFUSED_PER_SHARD: usize = 262_144;
 
 /// Bytes of one record on the wire, see [`Record::encode`].
-pub const RECORD_BYTES: usize = 44;
+pub const RECORD_BYTES: usize = 52;
 
 /// One delivery as the simulator saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,9 @@ pub struct Record {
     pub delivery: u128,
     /// The message's ULID as a number; 0 when the request carried none.
     pub message: u128,
+    /// Whom it went to: [`hash_bytes`](super::mix::hash_bytes) of the device token, or of a mail's first recipient in lower
+    /// case, in the first request of this delivery.
+    pub device: u64,
     /// Unix microseconds of the first accept.
     pub first_accept_us: u64,
     /// How often it was accepted; more than 1 means duplicates.
@@ -38,14 +41,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// Wire form, big-endian: delivery (16), message (16), first accept (8), accepted (4).
+    /// Wire form, big-endian: delivery (16), message (16), device (8), first accept (8), accepted (4).
     #[must_use]
     pub fn encode(&self) -> [u8; RECORD_BYTES] {
         let mut bytes = [0; RECORD_BYTES];
         bytes[..16].copy_from_slice(&self.delivery.to_be_bytes());
         bytes[16..32].copy_from_slice(&self.message.to_be_bytes());
-        bytes[32..40].copy_from_slice(&self.first_accept_us.to_be_bytes());
-        bytes[40..].copy_from_slice(&self.accepted.to_be_bytes());
+        bytes[32..40].copy_from_slice(&self.device.to_be_bytes());
+        bytes[40..48].copy_from_slice(&self.first_accept_us.to_be_bytes());
+        bytes[48..].copy_from_slice(&self.accepted.to_be_bytes());
         bytes
     }
 
@@ -57,14 +61,18 @@ impl Record {
             part.copy_from_slice(&bytes[from..from + 16]);
             u128::from_be_bytes(part)
         };
-        let mut time = [0; 8];
-        time.copy_from_slice(&bytes[32..40]);
+        let half = |from: usize| {
+            let mut part = [0; 8];
+            part.copy_from_slice(&bytes[from..from + 8]);
+            u64::from_be_bytes(part)
+        };
         let mut accepted = [0; 4];
-        accepted.copy_from_slice(&bytes[40..]);
+        accepted.copy_from_slice(&bytes[48..]);
         Self {
             delivery: word(0),
             message: word(16),
-            first_accept_us: u64::from_be_bytes(time),
+            device: half(32),
+            first_accept_us: half(40),
             accepted: u32::from_be_bytes(accepted),
         }
     }
@@ -86,7 +94,8 @@ impl Shard {
             .map_or(0, |p| at(*p).accepted)
     }
 
-    fn accept(&mut self, delivery: u128, message: u128, now_us: u64) -> bool {
+    fn accept(&mut self, record: Record) -> bool {
+        let delivery = record.delivery;
         if !self.refused.is_empty() {
             self.refused.remove(&delivery);
         }
@@ -105,7 +114,7 @@ impl Shard {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         if let Some(chunk) = self.chunks.last_mut() {
-            chunk.push(Record { delivery, message, first_accept_us: now_us, accepted: 1 });
+            chunk.push(record);
         }
         self.unique += 1;
         let chunks = &self.chunks;
@@ -125,6 +134,9 @@ pub struct BooksReport {
     pub requests: u64,
     /// Send requests accepted, repeats included.
     pub accepted: u64,
+    /// Bytes of the bodies of all complete requests. SMTP: not counted.
+    #[serde(default)]
+    pub body_bytes: u64,
     /// Different delivery ids accepted. SMTP: different Message-IDs.
     pub unique_deliveries: u64,
     /// Accepts beyond the first of the same delivery.
@@ -167,6 +179,7 @@ pub struct BooksReport {
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) requests: AtomicU64,
+    pub(crate) body_bytes: AtomicU64,
     pub(crate) accepted: AtomicU64,
     pub(crate) hung: AtomicU64,
     pub(crate) lost_answers: AtomicU64,
@@ -201,7 +214,7 @@ impl Books {
     }
 
     /// Counts an accept; true when this delivery id is new.
-    pub(crate) fn accept(&self, delivery: u128, message: u128, now_us: u64) -> bool {
+    pub(crate) fn accept(&self, delivery: u128, message: u128, device: u64, now_us: u64) -> bool {
         bump(&self.count.accepted);
         if self.count.first_accept_us.load(Ordering::Relaxed) == 0 {
             let _ = self.count.first_accept_us.compare_exchange(
@@ -212,7 +225,8 @@ impl Books {
             );
         }
         self.count.last_accept_us.fetch_max(now_us, Ordering::Relaxed);
-        lock(&self.shards[shard_of(delivery)]).accept(delivery, message, now_us)
+        let record = Record { delivery, message, device, first_accept_us: now_us, accepted: 1 };
+        lock(&self.shards[shard_of(delivery)]).accept(record)
     }
 
     /// Counts a refusal under its reason.
@@ -253,6 +267,7 @@ impl Books {
             kind: self.kind.name().to_owned(),
             requests: read(&self.count.requests),
             accepted,
+            body_bytes: read(&self.count.body_bytes),
             unique_deliveries: unique,
             duplicates: accepted.saturating_sub(unique),
             refused: by_reason.values().sum(),
@@ -282,6 +297,7 @@ impl Books {
         let count = &self.count;
         for counter in [
             &count.requests,
+            &count.body_bytes,
             &count.accepted,
             &count.hung,
             &count.lost_answers,
@@ -361,7 +377,7 @@ mod tests {
         let books = Books::new(Kind::Apns);
         for round in 0..2u64 {
             for delivery in 0..10_000u128 {
-                assert_eq!(books.accept(delivery, delivery + 1, 100 + round), round == 0);
+                assert_eq!(books.accept(delivery, delivery + 1, 9, 100 + round), round == 0);
             }
         }
         let report = books.report();
@@ -372,11 +388,10 @@ mod tests {
         assert_eq!((report.first_accept_us, report.last_accept_us), (100, 101));
         let records = books.records();
         assert_eq!(records.len(), 10_000);
-        assert!(
-            records.iter().all(|r| r.accepted == 2
-                && r.message == r.delivery + 1
-                && r.first_accept_us == 100)
-        );
+        assert!(records.iter().all(|r| r.accepted == 2
+            && r.message == r.delivery + 1
+            && r.device == 9
+            && r.first_accept_us == 100));
         books.reset();
         assert_eq!(
             books.report(),
@@ -388,7 +403,7 @@ mod tests {
     fn attempts_are_counted_over_refusals_and_accepts() {
         let books = Books::new(Kind::Fcm);
         assert_eq!([books.attempt(7), books.attempt(7), books.attempt(7)], [0, 1, 2]);
-        books.accept(7, 0, 1);
+        books.accept(7, 0, 0, 1);
         assert_eq!([books.attempt(7), books.attempt(7)], [1, 2]);
     }
 
@@ -397,6 +412,7 @@ mod tests {
         let record = Record {
             delivery: u128::MAX - 5,
             message: 42,
+            device: u64::MAX - 9,
             first_accept_us: 1_700_000_000_000_000,
             accepted: 3,
         };

@@ -3,7 +3,7 @@
 //! | request | answer |
 //! |---|---|
 //! | `GET /books` | the counts, JSON ([`super::books::BooksReport`]) |
-//! | `GET /arrivals` | `application/octet-stream`: one record of 44 bytes a delivery, big-endian: delivery id (16), message ULID as a number (16), first accept in Unix microseconds (8), times accepted (4) |
+//! | `GET /arrivals` | `application/octet-stream`: one record of 52 bytes a delivery, big-endian: delivery id (16), message ULID as a number (16), hash of the device token or first recipient (8), first accept in Unix microseconds (8), times accepted (4) |
 //! | `GET /deliveries` | the same as NDJSON: `{"delivery","message","first_accept_us","accepted"}` |
 //! | `GET /behaviour` | what the simulator is told now |
 //! | `PUT /behaviour` | tells it something else at once; 400 with the reason when it contradicts itself |

@@ -42,4 +42,7 @@ pub enum SimulatorError {
     /// The runtime or a signal handler could not be set up.
     #[error("cannot start: {0}")]
     Start(io::Error),
+    /// The bare client loop could not sign in, connect or go on.
+    #[error("reference: {0}")]
+    Reference(String),
 }

@@ -43,8 +43,8 @@ pub(crate) struct Delivery {
     pub(crate) id: u128,
     /// The message's ULID, 0 when absent.
     pub(crate) message: u128,
-    /// Device token.
-    pub(crate) token: String,
+    /// Hash of the device token.
+    pub(crate) device: u64,
 }
 
 /// A provider's rules: pure but for its provider tokens.
@@ -117,6 +117,7 @@ pub(crate) async fn serve(
     let Ok(body) = read(body).await else {
         return Err(Reset::new(h2::Reason::CANCEL));
     };
+    let size = body.as_ref().map_or(0, Bytes::len);
     let verdict = match body {
         Some(body) => shared.rules.judge(&link, &parts, &body),
         None => Verdict::Refuse(shared.rules.too_large()),
@@ -126,6 +127,7 @@ pub(crate) async fn serve(
         return Ok(answer);
     }
     bump(&shared.books.count.requests);
+    shared.books.count.body_bytes.fetch_add(size as u64, Ordering::Relaxed);
     count_request(&link, &plan);
     let id = shared.rules.id_header().and_then(|name| {
         let value = parts.headers.get(name)?;
@@ -148,7 +150,7 @@ async fn deliver(
     delivery: Delivery,
     id: IdHeader,
 ) -> Result<Answer, Reset> {
-    if plan.behaviour.is_unregistered(&delivery.token) {
+    if plan.behaviour.is_dead(delivery.device) {
         let timestamp = plan.behaviour.unregistered_timestamp_ms.unwrap_or_else(unix_ms);
         return Ok(refuse(shared, shared.rules.unregistered(timestamp), id));
     }
@@ -160,10 +162,10 @@ async fn deliver(
     let count = &shared.books.count;
     match decision {
         Decision::Accept => {
-            shared.books.accept(delivery.id, delivery.message, unix_us());
+            shared.books.accept(delivery.id, delivery.message, delivery.device, unix_us());
         }
         Decision::LoseAnswer => {
-            shared.books.accept(delivery.id, delivery.message, unix_us());
+            shared.books.accept(delivery.id, delivery.message, delivery.device, unix_us());
             bump(&count.lost_answers);
             return std::future::pending().await;
         }

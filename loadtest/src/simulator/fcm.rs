@@ -10,6 +10,7 @@ use hyper::http::request::Parts;
 
 use super::apns::message_number;
 use super::exchange::{Delivery, Link, Rules, Verdict};
+use super::mix::hash_bytes;
 use super::refusal::Refusal;
 use message::{Android, Request};
 use oauth::AccessTokens;
@@ -146,7 +147,7 @@ fn check_message(request: Request<'_>) -> Result<Delivery, Refusal> {
     Ok(Delivery {
         id,
         message: message_number(message_id.or(android.collapse_key.as_deref())),
-        token: token.into_owned(),
+        device: hash_bytes(token.as_bytes()),
     })
 }
 

@@ -134,14 +134,7 @@ impl LaunchSpec {
     /// # Errors
     /// As [`run_process`]; or no runtime can be built.
     pub fn run(self) -> Result<(), SimulatorError> {
-        let mut builder = if self.threads <= 1 {
-            tokio::runtime::Builder::new_current_thread()
-        } else {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            builder.worker_threads(usize::from(self.threads));
-            builder
-        };
-        let runtime = builder.enable_all().build().map_err(SimulatorError::Start)?;
+        let runtime = runtime(self.threads)?;
         runtime.block_on(run_process(self.into_options()?))
     }
 
@@ -169,4 +162,16 @@ impl LaunchSpec {
             end_with_stdin: self.end_with_stdin,
         })
     }
+}
+
+/// A runtime on one thread, or on several.
+pub(crate) fn runtime(threads: u16) -> Result<tokio::runtime::Runtime, SimulatorError> {
+    let mut builder = if threads <= 1 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(usize::from(threads));
+        builder
+    };
+    builder.enable_all().build().map_err(SimulatorError::Start)
 }

@@ -129,7 +129,7 @@ async fn until_the_end(end_with_stdin: bool) -> Result<(), SimulatorError> {
 
 /// Ends with standard input. A thread of its own reads it: a blocked read cannot be cancelled, and inside the runtime
 /// it would hold up the end of the process; here the process simply ends around it.
-async fn stdin_closed() {
+pub(crate) async fn stdin_closed() {
     let (closed, waits) = oneshot::channel();
     let reader = std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
         let mut buffer = [0; 256];

@@ -36,6 +36,7 @@ use super::behaviour::{Decision, Plan};
 use super::books::{Books, bump};
 use super::clock::unix_us;
 use super::listener::{HANDSHAKE_LIMIT, Open, Orders};
+use super::mix::hash_bytes;
 use content::ContentFault;
 use mails::Mails;
 use memory::Memory;
@@ -354,7 +355,8 @@ fn take(session: &Session, content: &BytesMut, out: &mut Vec<u8>) -> Fate {
         Decision::Accept | Decision::LoseAnswer => {}
     }
     let now_us = unix_us();
-    shared.books.accept(delivery, identity.message, now_us);
+    let recipient = transaction.recipients.first().map_or(&[][..], |address| address.as_bytes());
+    shared.books.accept(delivery, identity.message, hash_bytes(recipient), now_us);
     count
         .recipients
         .fetch_add(transaction.recipients.len() as u64, std::sync::atomic::Ordering::Relaxed);

@@ -12,6 +12,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
+use crate::usage::{Usage, usage};
+
 /// Lines of a log repeated in an error.
 const LOG_LINES: usize = 12;
 
@@ -43,18 +45,7 @@ pub enum ChildError {
     Stop(String),
 }
 
-/// Memory and CPU time of a process, from `/proc`.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Usage {
-    /// Resident now, bytes.
-    pub resident_bytes: u64,
-    /// Resident at its peak (`VmHWM`), bytes.
-    pub peak_bytes: u64,
-    /// CPU time in user and kernel mode, seconds.
-    pub cpu_seconds: f64,
-}
-
-pub(super) struct Child {
+pub(crate) struct Child {
     process: tokio::process::Child,
     stdin: Option<ChildStdin>,
     output: JoinHandle<()>,
@@ -62,7 +53,7 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts a program and waits for its first line on standard output. Standard error goes to `log`, appended.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         program: &Path,
         args: &[String],
         env: &[(String, String)],
@@ -110,21 +101,21 @@ impl Child {
         Ok((child, first.trim().to_owned()))
     }
 
-    pub(super) fn pid(&self) -> Option<u32> {
+    pub(crate) fn pid(&self) -> Option<u32> {
         self.process.id()
     }
 
-    pub(super) fn usage(&self) -> Option<Usage> {
+    pub(crate) fn usage(&self) -> Option<Usage> {
         usage(self.pid()?)
     }
 
     /// SIGKILL, and waits for the end.
-    pub(super) async fn kill(mut self) -> Result<(), ChildError> {
+    pub(crate) async fn kill(mut self) -> Result<(), ChildError> {
         self.process.kill().await.map_err(|error| ChildError::Stop(error.to_string()))
     }
 
     /// SIGTERM, end of standard input, and waits; kills after the limit.
-    pub(super) async fn terminate(mut self, limit: Duration) -> Result<Option<i32>, ChildError> {
+    pub(crate) async fn terminate(mut self, limit: Duration) -> Result<Option<i32>, ChildError> {
         let pid = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
         if let Some(pid) = pid {
             kill_process(pid, Signal::TERM).map_err(|error| ChildError::Stop(error.to_string()))?;
@@ -163,35 +154,9 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(LOG_LINES)..].join("\n")
 }
 
-/// Memory and CPU time of any process of this machine.
-pub(super) fn usage(pid: u32) -> Option<Usage> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let kilobytes = |name: &str| -> Option<u64> {
-        let line = status.lines().find(|line| line.starts_with(name))?;
-        line.split_ascii_whitespace().nth(1)?.parse().ok()
-    };
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name in brackets and may hold anything.
-    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_ascii_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    #[expect(clippy::cast_precision_loss, reason = "ticks of a run")]
-    let cpu_seconds = ticks as f64 / rustix::param::clock_ticks_per_second() as f64;
-    Some(Usage {
-        resident_bytes: kilobytes("VmRSS:")? * 1_024,
-        peak_bytes: kilobytes("VmHWM:")? * 1_024,
-        cpu_seconds,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_usage_of_this_process_is_read() {
-        let usage = usage(std::process::id()).unwrap();
-        assert!(usage.resident_bytes > 500_000 && usage.peak_bytes >= usage.resident_bytes);
-    }
 
     #[tokio::test]
     async fn a_program_that_ends_early_is_reported_with_the_end_of_its_log() {

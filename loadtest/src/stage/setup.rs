@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::Method;
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Stage, StageError, key_header};
 use crate::catalogue::{Catalogue, catalogue};
@@ -112,11 +112,27 @@ impl Stage {
         service_id: &str,
         name: &str,
     ) -> Result<HeaderValue, StageError> {
+        self.create_service_with(service_id, name, &json!({})).await
+    }
+
+    /// The same with further fields of the service's document, such as `lane` or `groups`.
+    ///
+    /// # Errors
+    /// [`StageError::Client`] with the server's answer.
+    pub async fn create_service_with(
+        &self,
+        service_id: &str,
+        name: &str,
+        fields: &Value,
+    ) -> Result<HeaderValue, StageError> {
         let mut operator = self.operator()?;
         let fiscal_code = "97000000007";
         let path = format!("/api/operator/v1/organizations/{fiscal_code}");
         operator.put(&path, &json!({"name": "Ente di prova"})).await?;
-        let document = json!({"name": name, "organization_fiscal_code": fiscal_code, "max_allowed_payment_amount": 100_000});
+        let mut document = json!({"name": name, "organization_fiscal_code": fiscal_code, "max_allowed_payment_amount": 100_000});
+        for (field, value) in fields.as_object().into_iter().flatten() {
+            document[field] = value.clone();
+        }
         operator.put(&format!("/api/operator/v1/services/{service_id}"), &document).await?;
         self.create_sender_key(service_id).await
     }

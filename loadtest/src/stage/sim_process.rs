@@ -92,7 +92,7 @@ impl SimProcess {
         serde_json::from_value(value).map_err(|error| StageError::Other(format!("books: {error}")))
     }
 
-    /// Every delivery it accepted: 44 bytes each on the wire, 48 in memory.
+    /// Every delivery it accepted: 52 bytes each on the wire, 64 in memory.
     ///
     /// # Errors
     /// [`StageError::Client`].

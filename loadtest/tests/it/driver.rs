@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use araldo_loadtest::audit::audit;
-use araldo_loadtest::driver::{DriverOptions, Outgoing, Source, drive};
+use araldo_loadtest::driver::{
+    DriverOptions, Outgoing, Schedule, Source, drive, drive_on_schedule,
+};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::HeaderValue;
@@ -125,4 +127,27 @@ async fn a_server_that_never_comes_is_given_up_after_the_patience() {
     options.range = 0..8;
     let report = drive(options, source()).await.unwrap();
     assert_eq!((report.accepted.len(), report.gave_up), (0, 8));
+}
+
+#[tokio::test]
+async fn an_open_loop_sends_by_the_clock_until_it_is_stopped() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, Arc::new(Server::default())));
+    let mut options = options(address);
+    options.range = 0..1_000_000;
+    let stop = Arc::new(AtomicBool::new(false));
+    let interval = Duration::from_millis(5);
+    let schedule = Schedule { interval, stop: Arc::clone(&stop) };
+    let driven = tokio::spawn(drive_on_schedule(options, source(), schedule.clone()));
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    stop.store(true, Ordering::Relaxed);
+    let report = driven.await.unwrap().unwrap();
+    let sent = u64::try_from(report.accepted.len()).unwrap() + report.refused;
+    assert!((20..=110).contains(&sent), "{sent} in half a second at 200/s");
+    for message in &report.accepted {
+        let due = schedule.due_us(report.started_us, message.index);
+        assert!(message.at_us >= due, "{} before its time", message.index);
+    }
 }

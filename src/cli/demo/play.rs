@@ -1,4 +1,5 @@
-//! The play: citizens move in, the morning is sent, everything comes to rest.
+//! The play: citizens move in, the morning is sent, an alert goes to everyone,
+//! everything comes to rest.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::Failure;
+use super::alert;
 use super::report::{Found, Report, Timing};
 
 /// Connections of the senders.
@@ -28,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const REST: Duration = Duration::from_secs(600);
 
 /// Citizens who keep the app open.
-const LIVE: u64 = 200;
+pub(super) const LIVE: u64 = 200;
 /// How long their sessions may take to open, and the last event to come.
 const OPEN: Duration = Duration::from_secs(30);
 const SEEN: Duration = Duration::from_secs(30);
@@ -93,12 +95,17 @@ pub(super) async fn play(stage: &Stage, plan: Plan) -> Result<Report, Failure> {
     let crowd = live(stage, &population).await?;
     let morning = Morning::new(plan.seed, population, jiff::Zoned::now().date());
     let driven = send(stage, plan, morning, keys).await?;
+    rest(stage).await;
+    let played = alert::play(stage, &population, &crowd).await?;
     let (at_rest, status) = rest(stage).await;
     let status = status.ok_or("the server does not answer")?;
     let calls = Calls::of(&morning, plan, &driven, &crowd);
     let seen_all = crowd.wait_complete(SEEN).await;
-    let pushes = stage.records().await?;
-    let mails = stage.mail_records().await?;
+    let of_alert = |records: Vec<Record>| -> (Vec<_>, Vec<_>) {
+        records.into_iter().partition(|record| played.owns(record))
+    };
+    let (alert_pushes, pushes) = of_alert(stage.records().await?);
+    let (alert_mails, mails) = of_alert(stage.mail_records().await?);
     let timing = Timing::new(&driven, imported, [&pushes, &mails].map(|r| last_arrival(r)));
     let usage = stage.server_usage().unwrap_or_default();
     Ok(Report::new(
@@ -108,6 +115,7 @@ pub(super) async fn play(stage: &Stage, plan: Plan) -> Result<Report, Failure> {
             at_rest,
             push: audit(&driven.accepted, &pushes, |index| calls.pushes(index), Some(&status)),
             mail: audit(&driven.accepted, &mails, |index| calls.mails(index), Some(&status)),
+            alert: played.judge(&alert_pushes, &alert_mails),
             live: crowd.report(),
             seen_all,
             simulators: simulators(stage).await?,
@@ -229,7 +237,7 @@ async fn simulators(stage: &Stage) -> Result<Vec<(&'static str, BooksReport)>, F
     Ok(books)
 }
 
-fn bar(what: &'static str, length: u64) -> ProgressBar {
+pub(super) fn bar(what: &'static str, length: u64) -> ProgressBar {
     const TEMPLATE: &str =
         "{prefix} {bar:36} {human_pos:>9}/{human_len} {per_sec:>12} {elapsed_precise}";
     let style =

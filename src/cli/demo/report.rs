@@ -9,6 +9,7 @@ use araldo_loadtest::stage::{ChannelTotals, Usage};
 use serde::Serialize;
 use serde_json::Value;
 
+use super::alert::AlertReport;
 use super::play::Plan;
 
 /// Everything the demo found.
@@ -91,6 +92,7 @@ pub(super) struct Found {
     pub(super) at_rest: bool,
     pub(super) push: AuditReport,
     pub(super) mail: AuditReport,
+    pub(super) alert: AlertReport,
     pub(super) live: LiveReport,
     /// The live citizens saw the last message they wait for.
     pub(super) seen_all: bool,
@@ -125,6 +127,8 @@ pub(super) struct Proof {
     pub(super) audit: AuditReport,
     /// Of the mails.
     pub(super) mail_audit: AuditReport,
+    /// Of the alert.
+    pub(super) alert: AlertReport,
     /// Of the live citizens.
     pub(super) live: LiveReport,
 }
@@ -151,6 +155,7 @@ impl Report {
             && driven.refused == 0
             && found.push.is_clean()
             && found.mail.is_clean()
+            && found.alert.is_exact()
             && found.seen_all
             && found.live.is_exact()
             && equations.iter().all(Equation::holds);
@@ -170,6 +175,7 @@ impl Report {
                 equations,
                 audit: found.push,
                 mail_audit: found.mail,
+                alert: found.alert,
                 live: found.live,
             },
         }
@@ -212,8 +218,8 @@ fn equations(driven: &DriveReport, found: &Found, simulators: &[Simulator]) -> V
             seen(false),
         ),
         equation(
-            "pushes the plan calls for = different pushes the simulators accepted",
-            signed(found.push.expected_deliveries),
+            "pushes the plan and the alert call for = different pushes the simulators accepted",
+            signed(found.push.expected_deliveries + found.alert.push.expected),
             seen(false),
         ),
         equation(
@@ -222,11 +228,15 @@ fn equations(driven: &DriveReport, found: &Found, simulators: &[Simulator]) -> V
             seen(true),
         ),
         equation(
-            "mails the plan calls for = different Message-IDs the relay took",
-            signed(found.mail.expected_deliveries),
+            "mails the plan and the alert call for = different Message-IDs the relay took",
+            signed(found.mail.expected_deliveries + found.alert.mail.expected),
             seen(true),
         ),
-        equation("in the inbox = processed", delivered("in_app"), count("/messages/processed")),
+        equation(
+            "in the inbox = processed + citizens the alert is for",
+            delivered("in_app"),
+            count("/messages/processed") + signed(found.alert.inboxes_called_for),
+        ),
         equation(
             "messages of the live citizens = events they saw",
             signed(found.live.expected),
@@ -240,6 +250,6 @@ fn signed(count: u64) -> i64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a count of one run")]
-fn rate(count: u64, seconds: f64) -> f64 {
+pub(super) fn rate(count: u64, seconds: f64) -> f64 {
     if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }

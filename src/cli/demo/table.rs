@@ -14,6 +14,7 @@ pub(super) fn write(out: &mut impl Write, report: &Report) -> io::Result<()> {
     messages_part(out, &report.books)?;
     deliveries_part(out, report)?;
     timing_part(out, report)?;
+    alert_part(out, report)?;
     proof_part(out, report)
 }
 
@@ -83,6 +84,16 @@ fn timing_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
     row(out, "araldo serve, CPU time", &format!("{:.1} s", timing.server_cpu_seconds))
 }
 
+fn alert_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
+    let alert = &report.proof.alert;
+    writeln!(out, "Alert to everyone: {}", alert.status)?;
+    row(out, "in the inbox of", &alert.inboxes.to_string())?;
+    row(out, "pushes", &alert.push.reached.to_string())?;
+    row(out, "mails", &alert.mail.reached.to_string())?;
+    row(out, "accepted to the last of them", &format!("{:.1} s", alert.seconds))?;
+    row(out, "pushes and mails a second", &format!("{:.0}", alert.deliveries_per_second))
+}
+
 fn proof_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
     let proof = &report.proof;
     writeln!(out, "Proof: our books against the simulators' own counts")?;
@@ -109,6 +120,13 @@ fn proof_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
             audit.lost, audit.excess, audit.duplicates, audit.phantoms
         )?;
     }
+    for (what, audit) in [("pushes", &proof.alert.push), ("mails", &proof.alert.mail)] {
+        writeln!(
+            out,
+            "  the alert's {what}: missing {}, twice {}, to others {}, duplicates {}",
+            audit.missing, audit.excess, audit.strangers, audit.duplicates
+        )?;
+    }
     let live = &proof.live;
     writeln!(
         out,
@@ -117,7 +135,7 @@ fn proof_part(out: &mut impl Write, report: &Report) -> io::Result<()> {
     )?;
     writeln!(out, "  messages refused {}, given up {}", proof.refused, proof.gave_up)?;
     let verdict = if proof.balanced {
-        "Balanced: every message is accounted for, every push and mail arrived, every live inbox is exact."
+        "Balanced: every message is accounted for, every push and mail arrived, the alert reached everyone it is for, every live inbox is exact."
     } else {
         "NOT balanced."
     };

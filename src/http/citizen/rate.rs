@@ -1,13 +1,15 @@
-//! How often one citizen may call: GCRA over a fixed number of cells.
+//! How often one citizen, or one service, may call: GCRA over a fixed number of
+//! cells.
 //!
-//! A citizen's cell is found by a hash under a key of this process, so that
-//! nobody can choose whom to share one with; two citizens in one cell share
+//! A caller's cell is found by a hash under a key of this process, so that
+//! nobody can choose whom to share one with; two callers in one cell share
 //! its rate. Memory is fixed: no cell is ever added or removed.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use araldo_actors::domain::fiscal_code::FiscalCode;
+use araldo_actors::domain::id::ServiceId;
 use governor::clock::{Clock, MonotonicClock};
 use governor::nanos::Nanos;
 use governor::state::{InMemoryState, NotKeyed, StateStore};
@@ -19,7 +21,7 @@ use crate::http::problem::{Kind, Problem};
 /// shares a cell.
 const CELLS: usize = 1 << 16;
 
-/// A rate for each citizen.
+/// A rate for each caller.
 pub struct Rate {
     limiter: RateLimiter<usize, Cells, MonotonicClock>,
     key: [u8; 32],
@@ -53,7 +55,19 @@ impl Rate {
     /// # Errors
     /// 429 with Retry-After.
     pub fn take(&self, citizen: &FiscalCode, detail: &'static str) -> Result<(), Problem> {
-        let hash = blake3::keyed_hash(&self.key, citizen.as_bytes());
+        self.take_of(citizen.as_bytes(), detail)
+    }
+
+    /// Counts a call of a service.
+    ///
+    /// # Errors
+    /// 429 with Retry-After.
+    pub fn take_service(&self, service: &ServiceId, detail: &'static str) -> Result<(), Problem> {
+        self.take_of(service.as_str().as_bytes(), detail)
+    }
+
+    fn take_of(&self, caller: &[u8], detail: &'static str) -> Result<(), Problem> {
+        let hash = blake3::keyed_hash(&self.key, caller);
         let (cell, _) = hash.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
         let cell = u64::from_le_bytes(*cell) % CELLS as u64;
         self.limiter.check_key(&usize::try_from(cell).unwrap_or(0)).map_err(|early| {

@@ -58,8 +58,8 @@ struct ServiceIn {
     #[serde(default)]
     #[schema(value_type = String, default = "normal", pattern = "^(emergency|urgent|normal|bulk)$")]
     lane: Lane,
-    /// Permissions (IO's groups). When absent: ApiMessageWrite,
-    /// ApiMessageRead, ApiLimitedProfileRead.
+    /// Permissions (IO's groups, and ApiAlertWrite). When absent:
+    /// ApiMessageWrite, ApiMessageRead, ApiLimitedProfileRead.
     groups: Option<Vec<String>>,
     /// Networks its keys may call from; none means any.
     #[serde(default)]
@@ -174,7 +174,7 @@ fn check_groups(groups: &[String], faults: &mut Faults) {
         if !permission::ALL.contains(&group.as_str()) {
             let hint = nearest(group, permission::ALL.into_iter())
                 .map_or_else(String::new, |name| format!(" (did you mean \"{name}\"?)"));
-            faults.add(format!("groups[{place}]"), format!("is not one of IO's groups{hint}"));
+            faults.add(format!("groups[{place}]"), format!("is not a group there is{hint}"));
         }
     }
 }

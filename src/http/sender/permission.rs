@@ -1,4 +1,4 @@
-//! Permissions of a service's keys: IO's groups.
+//! Permissions of a service's keys: IO's groups, and one of ours for alerts.
 //!
 //! A service holds the groups it was registered with; one registered without
 //! naming any holds [`DEFAULT`], what an ordinary production service has.
@@ -30,12 +30,15 @@ pub const THIRD_PARTY: &str = "ApiThirdPartyMessageWrite";
 pub const PAYEE: &str = "ApiMessageWriteWithPayee";
 /// Send EU Covid certificates.
 pub const EU_COVID_CERT: &str = "ApiMessageWriteEUCovidCert";
+/// Send alerts, and read and stop its own. Not one of IO's.
+pub const ALERT_WRITE: &str = "ApiAlertWrite";
 
 /// What a service may do when nothing is said.
 pub const DEFAULT: [&str; 3] = [MESSAGE_WRITE, MESSAGE_READ, LIMITED_PROFILE_READ];
 
-/// Every group of IO; those Araldo has no use for are kept and ignored.
-pub const ALL: [&str; 24] = [
+/// Every group there is; those of IO that Araldo has no use for are kept and
+/// ignored.
+pub const ALL: [&str; 25] = [
     MESSAGE_WRITE,
     LIMITED_MESSAGE_WRITE,
     MESSAGE_READ,
@@ -47,6 +50,7 @@ pub const ALL: [&str; 24] = [
     THIRD_PARTY,
     PAYEE,
     EU_COVID_CERT,
+    ALERT_WRITE,
     "ApiMessageList",
     "ApiProfileWrite",
     "ApiSubscriptionsFeedRead",

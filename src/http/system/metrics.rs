@@ -1,4 +1,7 @@
 //! `/metrics`, as Prometheus reads it.
+//!
+//! What is read at a scrape: the books from the store, the board of the
+//! actors, and memory, CPU and files of the process from the kernel.
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -21,6 +24,9 @@ pub async fn render(State(app): State<App>) -> Response {
     if let Ok(books) = app.read(app.engine().books()).await {
         metric::refresh(&books, app.engine().board(), app.uptime_seconds());
     }
+    // Counting open files is a walk over a folder with one entry for each live
+    // session. Fails only when the process ends.
+    let _ = tokio::task::spawn_blocking(metric::refresh_process).await;
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(CONTENT_TYPE, text)], app.metrics().render()).into_response()
 }

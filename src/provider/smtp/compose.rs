@@ -28,6 +28,7 @@ use super::super::id_text::{UUID_LEN, put_uuid};
 use crate::address;
 use crate::link::Links;
 use phrase::{Phrases, phrases};
+use stencil::Stencils;
 use template::{MessageView, PaymentView};
 
 mod calendar;
@@ -35,6 +36,7 @@ mod figure;
 mod front;
 mod html;
 mod phrase;
+mod stencil;
 mod template;
 mod text;
 
@@ -75,12 +77,13 @@ static CALENDAR: LazyLock<ContentType> = LazyLock::new(|| {
 pub struct Composer {
     from: Mailbox,
     links: Arc<Links>,
+    stencils: Stencils,
 }
 
 impl Composer {
     /// Mails from `from`, with links of `links`.
-    pub(super) const fn new(from: Mailbox, links: Arc<Links>) -> Self {
-        Self { from, links }
+    pub(super) fn new(from: Mailbox, links: Arc<Links>) -> Self {
+        Self { from, links, stencils: Stencils::new() }
     }
 
     /// The address of the envelope: where bounces go.
@@ -98,7 +101,13 @@ impl Composer {
         let id = uuid(email.delivery);
         let subject = one_line(&message.content.subject);
         let unsubscribe = self.links.unsubscribe(message.fiscal_code, &service.id);
-        let (text, html) = bodies(email, words, &subject, &unsubscribe)?;
+        let write = || bodies(email, words, &subject, &unsubscribe);
+        // What a due date looks like depends on the reader.
+        let (text, html) = if email.shared && message.content.due_date.is_none() {
+            self.stencils.fill((message.id, email.language), &unsubscribe, write)?
+        } else {
+            write()?
+        };
         let domain = self.from.email.domain();
         let to = address::parse(&email.to).ok_or(ComposeError::Address)?;
         let calendar = message.content.due_date.map(|due| {

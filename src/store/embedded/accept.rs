@@ -1,10 +1,11 @@
-//! Acceptance: the append to a partition's journal, and what goes with it: the
+//! Acceptance: the append to the journal of a partition's lane, and what goes with it: the
 //! claim, and the entry in the list of what was addressed to the citizen.
 
 use fjall::UserValue;
 
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::MessageId;
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::message::Message;
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{Acceptance, IdempotencyClaim, StoreError};
@@ -21,6 +22,7 @@ pub(super) struct Append {
     partition: u16,
     id: MessageId,
     recipient: FiscalCode,
+    lane: Lane,
     at: Millis,
     row: UserValue,
     checksum: u32,
@@ -44,6 +46,7 @@ impl Append {
             partition,
             id: message.id,
             recipient: message.fiscal_code,
+            lane: message.lane,
             at: message.accepted_at,
             checksum: crc32fast::hash(&row),
             row: row.into(),
@@ -60,7 +63,7 @@ impl Append {
 impl Group {
     /// Appends a message, once per claim and id.
     pub(super) fn accept(&mut self, append: Append) -> Result<Acceptance, StoreError> {
-        let Append { partition, id, recipient, at, row, checksum, claim } = append;
+        let Append { partition, id, recipient, lane, at, row, checksum, claim } = append;
         if let Some(claim) = &claim
             && let Some(held) = self.claim(&claim.scope)?
         {
@@ -77,8 +80,8 @@ impl Group {
             self.add_claim(claim.scope, ClaimRow { message: id, body: claim.body, at })?;
         }
         let counters = self.partition_mut(partition);
-        let sequence = counters.tail;
-        counters.tail += 1;
+        let sequence = counters.journals[lane].tail;
+        counters.journals[lane].tail += 1;
         counters.books.messages.accepted += 1;
         self.put(Table::Messages, key::message(partition, id).as_slice(), row);
         let addressed = key::addressed(partition, &recipient, id);
@@ -86,7 +89,7 @@ impl Group {
         let entry = IntakeRow { message: id, checksum };
         self.put(
             Table::Intake,
-            key::intake(partition, sequence).as_slice(),
+            key::intake(partition, lane, sequence).as_slice(),
             entry.to_bytes().as_slice(),
         );
         self.add_message(partition, id);

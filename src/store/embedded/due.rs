@@ -2,6 +2,7 @@
 
 use araldo_actors::domain::delivery::MessageState;
 use araldo_actors::domain::id::RouteId;
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{Backlog, DueDelivery, StoreError};
 
@@ -18,6 +19,7 @@ pub(super) type Due = (Vec<DueDelivery>, Option<Millis>);
 pub(super) struct Search {
     pub(super) partition: u16,
     pub(super) route: RouteId,
+    pub(super) lane: Lane,
     pub(super) until: Millis,
     pub(super) limit: usize,
     pub(super) except: Except,
@@ -26,8 +28,8 @@ pub(super) struct Search {
 impl Shared {
     pub(super) fn due(&self, search: &Search) -> Result<Due, StoreError> {
         let Some(route) = self.routes.number(&search.route) else { return Ok((Vec::new(), None)) };
-        self.floors
-            .search(search.partition, route, |begin| self.tables.view().due(search, route, begin))
+        let place = (search.partition, route, search.lane);
+        self.floors.search(place, |begin| self.tables.view().due(search, route, begin))
     }
 
     /// Waiting deliveries of a partition, route by route, sorted by name.
@@ -60,11 +62,11 @@ impl View<'_> {
         route: u16,
         begin: Millis,
     ) -> Result<(Due, Option<Millis>), StoreError> {
-        let partition = search.partition;
+        let (partition, lane) = (search.partition, search.lane);
         // One byte more than any key of the last instant.
         let mut to = [0xff; 48];
-        to[..4].copy_from_slice(&key::due_route(partition, route));
-        let from = key::due_from(partition, route, begin);
+        to[..5].copy_from_slice(&key::due_lane(partition, route, lane));
+        let from = key::due_from(partition, route, lane, begin);
         let (mut found, mut first) = (Vec::new(), None);
         for row in self.range(Table::Due, &from, &to) {
             let (at, _) = row?;
@@ -83,7 +85,7 @@ impl View<'_> {
     }
 
     fn delivery(&self, partition: u16, entry: &DueKey) -> Result<DueDelivery, StoreError> {
-        let DueKey { due, message: id, endpoint, .. } = *entry;
+        let DueKey { lane, due, message: id, endpoint, .. } = *entry;
         let damaged = |what: &str| StoreError::Damaged(format!("{}: {what}", place(partition, id)));
         let message = self
             .message(partition, id)?
@@ -92,7 +94,7 @@ impl View<'_> {
         let waits = |one: &araldo_actors::domain::delivery::DeliveryRecord| {
             one.endpoint == endpoint && one.status.due() == Some(due)
         };
-        if !state.deliveries.iter().any(waits) {
+        if state.lane != lane || !state.deliveries.iter().any(waits) {
             return Err(damaged("a delivery is due that its state does not have waiting"));
         }
         let citizen = self.citizen(partition, &message.fiscal_code)?;

@@ -16,6 +16,7 @@ use araldo_actors::domain::data_request::Erasure;
 use araldo_actors::domain::delivery::{Channel, MessageState};
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
+use araldo_actors::domain::lane::ByLane;
 use araldo_actors::domain::message::MessageStatus;
 use araldo_actors::port::store::{Backlog, Erased, StoreError};
 
@@ -33,7 +34,7 @@ pub(super) struct Erase {
     pub(super) partition: PartitionId,
     pub(super) epoch: Epoch,
     pub(super) citizen: FiscalCode,
-    pub(super) checkpoint: u64,
+    pub(super) checkpoints: ByLane<u64>,
     pub(super) record: Erasure,
 }
 
@@ -57,7 +58,7 @@ impl Group {
     /// Removes every row of a citizen. Looks at the tables only: to be the one
     /// job of its group.
     pub(super) fn erase(&mut self, erase: Erase) -> Result<Erased, StoreError> {
-        let Erase { partition: id, epoch, citizen, checkpoint, mut record } = erase;
+        let Erase { partition: id, epoch, citizen, checkpoints, mut record } = erase;
         let counters = *self.partition(id)?;
         if counters.epoch != epoch.0 {
             return Err(StoreError::Fenced(id));
@@ -65,11 +66,10 @@ impl Group {
         if self.home(&citizen) != id.0 {
             return Err(of_another_partition());
         }
-        let reached = checkpoint.min(counters.tail).max(counters.checkpoint);
         let tables = Arc::clone(&self.tables);
         let view = tables.view();
         let holdings = self.holdings(&view, id.0, &citizen)?;
-        if view.journal_names(id.0, reached, &holdings.messages)? {
+        if view.journals_name(id.0, &checkpoints, &holdings.messages)? {
             return Err(still_in_journal());
         }
         record.messages = holdings.messages.len() as u64;
@@ -80,11 +80,8 @@ impl Group {
             self.put(Table::Erasures, at.as_slice(), row);
         }
         self.remove_holdings(id.0, &citizen, &holdings);
-        for sequence in counters.checkpoint..reached {
-            self.remove(Table::Intake, key::intake(id.0, sequence).as_slice());
-        }
+        self.remove_done(id.0, &counters.journals, &checkpoints, u64::MAX);
         let counters = self.partition_mut(id.0);
-        counters.checkpoint = reached;
         for (totals, pending) in counters.books.deliveries.iter_mut().zip(holdings.pending) {
             totals.cancelled += pending;
         }
@@ -134,8 +131,8 @@ impl Group {
             let Some((endpoint, name, due)) = waiting(delivery) else { continue };
             if let Some(route) = self.known_route(&name) {
                 let published = state.published;
-                let message = id;
-                let entry = DueKey { partition, route, due, published, message, endpoint };
+                let (lane, message) = (state.lane, id);
+                let entry = DueKey { partition, route, lane, due, published, message, endpoint };
                 holdings.due.push(entry);
             }
             *holdings.cancelled.entry(name).or_default() += 1;
@@ -172,22 +169,25 @@ impl Group {
 }
 
 impl View<'_> {
-    /// Whether the journal names one of `messages` from place `from` on.
-    fn journal_names(
+    /// Whether a journal names one of `messages` from its checkpoint on.
+    fn journals_name(
         &self,
         partition: u16,
-        from: u64,
+        checkpoints: &ByLane<u64>,
         messages: &HashSet<MessageId>,
     ) -> Result<bool, StoreError> {
         if messages.is_empty() {
             return Ok(false);
         }
-        let (from, to) = (key::intake(partition, from), key::intake(partition, u64::MAX));
-        for row in self.range(Table::Intake, &from, &to) {
-            let entry = IntakeRow::from_bytes(&row?.1)
-                .ok_or_else(|| unreadable(Table::Intake, || format!("partition {partition}")))?;
-            if messages.contains(&entry.message) {
-                return Ok(true);
+        for (lane, from) in checkpoints.iter() {
+            let from = key::intake(partition, lane, *from);
+            let to = key::intake(partition, lane, u64::MAX);
+            for row in self.range(Table::Intake, &from, &to) {
+                let damaged = || unreadable(Table::Intake, || format!("partition {partition}"));
+                let entry = IntakeRow::from_bytes(&row?.1).ok_or_else(damaged)?;
+                if messages.contains(&entry.message) {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)

@@ -2,7 +2,7 @@
 //!
 //! A settled delivery leaves a tombstone in `due`, and a search from the very
 //! beginning of a route would step over all of them until they are compacted
-//! away. So each (partition, route) has a floor: no live entry is due before
+//! away. So each lane of a route in a partition has a floor: no live entry is due before
 //! it. A search starts there and afterwards raises it to the first entry it
 //! found, unless something earlier was committed while it was looking.
 //!
@@ -15,6 +15,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::time::Millis;
 
 #[derive(Clone, Copy)]
@@ -25,29 +26,33 @@ struct Floor {
     announced: u64,
 }
 
+/// Partition, route and lane.
+pub(super) type Place = (u16, u16, Lane);
+
 #[derive(Default)]
-struct Route {
+struct Queue {
     /// Held for the length of a search.
     search: Mutex<()>,
     floor: Mutex<Option<Floor>>,
 }
 
-/// Floors of all partitions and routes; bounded by their product.
+/// Floors of all places; bounded by the product of partitions, routes and
+/// lanes.
 #[derive(Default)]
-pub(super) struct Floors(Mutex<HashMap<(u16, u16), Arc<Route>>>);
+pub(super) struct Floors(Mutex<HashMap<Place, Arc<Queue>>>);
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Floors {
-    fn route(&self, partition: u16, route: u16) -> Arc<Route> {
-        Arc::clone(locked(&self.0).entry((partition, route)).or_default())
+    fn queue(&self, place: Place) -> Arc<Queue> {
+        Arc::clone(locked(&self.0).entry(place).or_default())
     }
 
     /// Announces a committed entry.
-    pub(super) fn lower(&self, partition: u16, route: u16, due: Millis) {
-        if let Some(floor) = &mut *locked(&self.route(partition, route).floor) {
+    pub(super) fn lower(&self, place: Place, due: Millis) {
+        if let Some(floor) = &mut *locked(&self.queue(place).floor) {
             floor.lowest = floor.lowest.min(due.0);
             floor.announced = floor.announced.min(due.0);
         }
@@ -57,20 +62,19 @@ impl Floors {
     /// the first live entry it met, none if it met none.
     pub(super) fn search<T, E>(
         &self,
-        partition: u16,
-        route: u16,
+        place: Place,
         search: impl FnOnce(Millis) -> Result<(T, Option<Millis>), E>,
     ) -> Result<T, E> {
-        let route = self.route(partition, route);
-        let _alone = locked(&route.search);
+        let queue = self.queue(place);
+        let _alone = locked(&queue.search);
         let begin = {
-            let mut floor = locked(&route.floor);
+            let mut floor = locked(&queue.floor);
             let floor = floor.get_or_insert(Floor { lowest: 0, announced: u64::MAX });
             floor.announced = u64::MAX;
             floor.lowest
         };
         let (result, first) = search(Millis(begin))?;
-        if let Some(floor) = &mut *locked(&route.floor) {
+        if let Some(floor) = &mut *locked(&queue.floor) {
             floor.lowest = first.map_or(u64::MAX, |first| first.0).min(floor.announced);
         }
         Ok(result)
@@ -79,12 +83,14 @@ impl Floors {
 
 #[cfg(test)]
 mod tests {
-    use super::{Floors, Millis};
+    use super::{Floors, Lane, Millis, Place};
+
+    const PLACE: Place = (1, 2, Lane::Normal);
 
     fn search(floors: &Floors, first: Option<u64>, meanwhile: Option<u64>) -> u64 {
-        let begin = floors.search(1, 2, |begin| {
+        let begin = floors.search(PLACE, |begin| {
             if let Some(due) = meanwhile {
-                floors.lower(1, 2, Millis(due));
+                floors.lower(PLACE, Millis(due));
             }
             Ok::<_, ()>((begin, first.map(Millis)))
         });
@@ -96,9 +102,9 @@ mod tests {
         let floors = Floors::default();
         assert_eq!(search(&floors, Some(50), None), 0);
         assert_eq!(search(&floors, None, None), 50);
-        floors.lower(1, 2, Millis(70));
+        floors.lower(PLACE, Millis(70));
         assert_eq!(search(&floors, Some(70), None), 70);
-        floors.lower(1, 2, Millis(30));
+        floors.lower(PLACE, Millis(30));
         assert_eq!(search(&floors, Some(30), None), 30);
     }
 

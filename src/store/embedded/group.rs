@@ -23,6 +23,7 @@ use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::StoreError;
 
+use super::floor::Place;
 use super::key::{self, ChangeKey, DueKey, InboxKey};
 use super::overlay::{Cell, Overlay};
 use super::route::Routes;
@@ -35,7 +36,7 @@ pub(super) struct Published {
     pub(super) number: u64,
     pub(super) partitions: Vec<(u16, PartitionRow)>,
     pub(super) routes: Vec<(RouteId, u16)>,
-    pub(super) due: Vec<(u16, u16, Millis)>,
+    pub(super) due: Vec<(Place, Millis)>,
 }
 
 /// The group being put together, and the counters as of its end.
@@ -238,6 +239,11 @@ impl Group {
         self.remove(Table::Claims, key::claim_by_time(at, scope).as_slice());
     }
 
+    /// Where the walks of an alert accepted now end in each partition.
+    pub(super) fn ends(&self) -> Vec<u32> {
+        self.partitions.iter().map(|counters| counters.next_ordinal).collect()
+    }
+
     /// Makes sure that `route` has a number.
     pub(super) fn number_route(&mut self, route: &RouteId) -> Result<u16, StoreError> {
         if let Some(number) = self.known_route(route) {
@@ -312,6 +318,7 @@ impl Group {
         let mut buffer = std::mem::take(&mut self.buffer);
         self.write_records(&mut overlay, &mut buffer)?;
         self.write_inbox(&mut overlay);
+        self.write_alerts(&mut overlay, &mut buffer)?;
         self.write_indexes(&mut overlay);
         let mut published = Published {
             number: self.commit.number + 1,
@@ -322,7 +329,8 @@ impl Group {
         for (entry, live) in overlay.due.drain() {
             if live {
                 self.put(Table::Due, entry.to_bytes().as_slice(), [].as_slice());
-                published.due.push((entry.partition, entry.route, entry.due));
+                let place = (entry.partition, entry.route, entry.lane);
+                published.due.push((place, entry.due));
             } else {
                 self.remove(Table::Due, entry.to_bytes().as_slice());
             }

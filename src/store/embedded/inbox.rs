@@ -6,6 +6,8 @@
 //! `changes` has at most one row for each entry and is never too old to answer
 //! from: whoever asks for what came after a place gets every entry published
 //! since, and every entry whose marks changed since.
+//!
+//! Alerts have no row here until their marks change (see `alert/inbox.rs`).
 
 use araldo_actors::domain::delivery::MessageState;
 use araldo_actors::domain::fiscal_code::FiscalCode;
@@ -16,8 +18,10 @@ use araldo_actors::domain::inbox::{
 use araldo_actors::domain::message::Message;
 use araldo_actors::port::store::StoreError;
 
+use super::alert::{merged, unmarked};
 use super::group::Group;
 use super::key::{self, InboxKey};
+use super::overlay::Cell;
 use super::read::place;
 use super::row::{InboxRow, unreadable};
 use super::table::{Table, View};
@@ -32,11 +36,10 @@ impl Group {
     ) -> Result<Option<InboxEntry>, StoreError> {
         let partition = self.home(code);
         let Some(ordinal) = self.ordinal(code)? else { return Ok(None) };
-        self.load_state(partition, id)?;
-        let state = self.state(partition, id).map(|cell| cell.value.published);
-        let Some(sequence) = state.filter(|&published| published > 0) else { return Ok(None) };
+        let Some(sequence) = self.load_published((partition, ordinal), id)? else {
+            return Ok(None);
+        };
         let at = (partition, ordinal, sequence);
-        self.load_entry(at)?;
         let place = self.partition(PartitionId(partition))?.events + 1;
         let Some(cell) = self.entry(at).filter(|cell| cell.value.message == id) else {
             return Ok(None);
@@ -56,6 +59,29 @@ impl Group {
         }
         self.set_change((partition, ordinal, place), Some(sequence));
         Ok(Some(entry))
+    }
+
+    /// Makes the entry of a message or an alert available; its place, if it
+    /// was published.
+    fn load_published(
+        &mut self,
+        (partition, ordinal): (u16, u32),
+        id: MessageId,
+    ) -> Result<Option<u64>, StoreError> {
+        self.load_state(partition, id)?;
+        if let Some(sequence) = self.state(partition, id).map(|cell| cell.value.published) {
+            self.load_entry((partition, ordinal, sequence))?;
+            return Ok(Some(sequence).filter(|&published| published > 0));
+        }
+        let Some((sequence, published_at)) = self.alert_publication(partition, id, ordinal)? else {
+            return Ok(None);
+        };
+        let at = (partition, ordinal, sequence);
+        self.load_entry(at)?;
+        if self.entry(at).is_none() {
+            self.overlay.inbox.insert(at, Some(Cell::read(unmarked(id, published_at))));
+        }
+        Ok(Some(sequence))
     }
 }
 
@@ -86,15 +112,23 @@ impl View<'_> {
         })
     }
 
-    fn entry(&self, at: InboxKey) -> Result<Option<InboxEntry>, StoreError> {
+    pub(super) fn entry(&self, at: InboxKey) -> Result<Option<InboxEntry>, StoreError> {
         let found = self.get(Table::Inbox, &key::inbox(at))?;
         found.map(|row| read(at.0, at.2, &row)).transpose()
     }
 
-    fn item(&self, partition: u16, entry: InboxEntry) -> Result<InboxItem, StoreError> {
-        let message = self
-            .message(partition, entry.message)?
-            .ok_or_else(|| damaged(partition, entry.sequence, "its message is missing"))?;
+    fn item(
+        &self,
+        partition: u16,
+        code: &FiscalCode,
+        entry: InboxEntry,
+    ) -> Result<InboxItem, StoreError> {
+        let message = match self.message(partition, entry.message)? {
+            Some(message) => Some(message),
+            None => self.alert_message(partition, code, entry.message)?,
+        };
+        let message =
+            message.ok_or_else(|| damaged(partition, entry.sequence, "its message is missing"))?;
         Ok(InboxItem { entry, message })
     }
 
@@ -111,21 +145,26 @@ impl View<'_> {
         if first > last {
             return Ok(Vec::new());
         }
-        let entries = self.entries((partition, ordinal), first, last);
+        let owner = (partition, ordinal);
+        let own = self.entries(owner, first, last);
+        // Whoever put an alert into the archive has a row of it.
+        let looked_for = range.archived != Some(true);
+        let alerts = looked_for.then(|| self.shown(owner, first, last)).into_iter().flatten();
         // An entry that cannot be read is not passed over.
         let fits = |entry: &Result<InboxEntry, _>| match (entry, range.archived) {
             (Ok(entry), Some(archived)) => entry.marks.archived == archived,
             _ => true,
         };
-        let item = |entry: Result<InboxEntry, _>| self.item(partition, entry?);
+        let item = |entry: Result<InboxEntry, _>| self.item(partition, code, entry?);
         let upward = range.after.is_some() && range.before.is_none();
         if upward {
-            let mut items: Vec<InboxItem> =
-                entries.filter(fits).take(range.limit).map(item).collect::<Result<_, _>>()?;
+            let entries = merged(own, alerts, true).filter(fits).take(range.limit);
+            let mut items: Vec<InboxItem> = entries.map(item).collect::<Result<_, _>>()?;
             items.reverse();
             Ok(items)
         } else {
-            entries.rev().filter(fits).take(range.limit).map(item).collect()
+            let entries = merged(own.rev(), alerts.rev(), false).filter(fits).take(range.limit);
+            entries.map(item).collect()
         }
     }
 
@@ -135,7 +174,10 @@ impl View<'_> {
         code: &FiscalCode,
         id: MessageId,
     ) -> Result<Option<InboxItem>, StoreError> {
-        let Some(message) = self.message(partition, id)? else { return Ok(None) };
+        let Some(message) = self.message(partition, id)? else {
+            let found = self.alert_item(partition, code, id)?;
+            return Ok(found.map(|(message, entry)| InboxItem { entry, message }));
+        };
         if message.fiscal_code != *code {
             return Ok(None);
         }
@@ -165,7 +207,9 @@ impl View<'_> {
         let Some(ordinal) = self.ordinal(partition, code)? else { return Ok(none) };
         let owner = (partition, ordinal);
         let mut events = Vec::new();
-        for entry in self.entries(owner, after + 1, newest).take(limit) {
+        let own = self.entries(owner, after + 1, newest);
+        let alerts = self.shown(owner, after + 1, newest);
+        for entry in merged(own, alerts, true).take(limit) {
             let entry = entry?;
             events.push((entry.sequence, InboxChange::Published, entry));
         }
@@ -176,7 +220,7 @@ impl View<'_> {
         events.sort_unstable_by_key(|(sequence, _, _)| *sequence);
         events.truncate(limit);
         let events = events.into_iter().map(|(sequence, change, entry)| {
-            Ok(InboxEvent { sequence, change, item: self.item(partition, entry)? })
+            Ok(InboxEvent { sequence, change, item: self.item(partition, code, entry)? })
         });
         Ok(InboxEvents { events: events.collect::<Result<_, StoreError>>()?, newest })
     }
@@ -207,7 +251,8 @@ impl View<'_> {
         })
     }
 
-    /// Messages addressed to a citizen, in the order of their ids.
+    /// Messages addressed to a citizen and alerts in the inbox, in the order of
+    /// their ids.
     pub(super) fn addressed(
         &self,
         partition: u16,
@@ -215,18 +260,26 @@ impl View<'_> {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<(Message, MessageState)>, StoreError> {
-        self.addressed_ids(partition, code, after)
-            .take(limit)
-            .map(|id| {
-                let id = id?;
-                let message = self.message(partition, id)?.ok_or_else(|| {
-                    let what = "it is missing, but listed with its recipient";
-                    StoreError::Damaged(format!("{}: {what}", place(partition, id)))
-                })?;
-                let state = self.state(partition, &message)?;
-                Ok((message, state))
-            })
-            .collect()
+        let own = self.addressed_ids(partition, code, after).take(limit);
+        let mut ids = own.map(|id| Ok((id?, None))).collect::<Result<Vec<_>, StoreError>>()?;
+        let alerts = self.addressed_alerts(partition, code, after, limit)?;
+        ids.extend(alerts.into_iter().map(|(id, state)| (id, Some(state))));
+        ids.sort_unstable_by_key(|(id, _)| *id);
+        ids.truncate(limit);
+        let found = ids.into_iter().map(|(id, of_alert)| {
+            let missing = || {
+                let what = "it is missing, but listed with its recipient";
+                StoreError::Damaged(format!("{}: {what}", place(partition, id)))
+            };
+            if let Some(state) = of_alert {
+                let message = self.alert_message(partition, code, id)?;
+                return Ok((message.ok_or_else(missing)?, state));
+            }
+            let message = self.message(partition, id)?.ok_or_else(missing)?;
+            let state = self.state(partition, &message)?;
+            Ok((message, state))
+        });
+        found.collect()
     }
 
     /// Ids of the messages addressed to a citizen, in order.

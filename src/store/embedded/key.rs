@@ -5,6 +5,7 @@
 use araldo_actors::domain::delivery::Endpoint;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{AddressId, DeviceId, MessageId};
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::time::Millis;
 
 /// The row that tells which group commit last wrote to a table. It stands
@@ -57,6 +58,11 @@ pub(super) fn citizen(partition: u16, ordinal: u32) -> [u8; 6] {
     join(&[&partition.to_be_bytes(), &ordinal.to_be_bytes()])
 }
 
+/// The ordinal in a key made by [`citizen`].
+pub(super) fn citizen_ordinal(key: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(key.get(2..)?.try_into().ok()?))
+}
+
 pub(super) fn citizen_index(partition: u16, code: &FiscalCode) -> [u8; 18] {
     join(&[&partition.to_be_bytes(), code.as_bytes()])
 }
@@ -66,8 +72,9 @@ pub(super) fn message(partition: u16, id: MessageId) -> [u8; 18] {
     join(&[&partition.to_be_bytes(), &id.to_bytes()])
 }
 
-pub(super) fn intake(partition: u16, sequence: u64) -> [u8; 10] {
-    join(&[&partition.to_be_bytes(), &sequence.to_be_bytes()])
+/// Of an entry of the journal of `lane`.
+pub(super) fn intake(partition: u16, lane: Lane, sequence: u64) -> [u8; 11] {
+    join(&[&partition.to_be_bytes(), &[lane.number()], &sequence.to_be_bytes()])
 }
 
 /// A place in a citizen's inbox: partition, ordinal, sequence.
@@ -76,7 +83,7 @@ pub(super) type InboxKey = (u16, u32, u64);
 /// A place in the order of events where the marks of an entry changed.
 pub(super) type ChangeKey = InboxKey;
 
-/// Of `inbox` and `changes`.
+/// Of `inbox`, `changes` and, with a block of ordinals, `alert_order`.
 pub(super) fn inbox((partition, ordinal, sequence): InboxKey) -> [u8; 14] {
     join(&[&citizen(partition, ordinal), &sequence.to_be_bytes()])
 }
@@ -153,6 +160,7 @@ pub(super) fn registered(kind: Registered, id: &str) -> Vec<u8> {
 pub(super) struct DueKey {
     pub(super) partition: u16,
     pub(super) route: u16,
+    pub(super) lane: Lane,
     pub(super) due: Millis,
     /// The message's place in the order of publication.
     pub(super) published: u64,
@@ -161,7 +169,7 @@ pub(super) struct DueKey {
 }
 
 /// Length of a [`DueKey`] in bytes.
-const DUE: usize = 45;
+const DUE: usize = 46;
 
 impl DueKey {
     pub(super) fn to_bytes(self) -> [u8; DUE] {
@@ -171,7 +179,7 @@ impl DueKey {
             Endpoint::Mailbox => (2, 0),
         };
         join(&[
-            &due_from(self.partition, self.route, self.due),
+            &due_from(self.partition, self.route, self.lane, self.due),
             &self.published.to_be_bytes(),
             &self.message.to_bytes(),
             &[tag],
@@ -182,26 +190,32 @@ impl DueKey {
     pub(super) fn from_bytes(key: &[u8]) -> Option<Self> {
         let key: &[u8; DUE] = key.try_into().ok()?;
         let number = |at: usize| Some(u64::from_be_bytes(key[at..at + 8].try_into().ok()?));
-        let endpoint = match key[36] {
+        let endpoint = match key[37] {
             0 => Endpoint::Inbox,
-            1 => Endpoint::Device(DeviceId(number(37)?)),
+            1 => Endpoint::Device(DeviceId(number(38)?)),
             2 => Endpoint::Mailbox,
             _ => return None,
         };
         Some(Self {
             partition: u16::from_be_bytes([key[0], key[1]]),
             route: u16::from_be_bytes([key[2], key[3]]),
-            due: Millis(number(4)?),
-            published: number(12)?,
-            message: MessageId::from_bytes(key[20..36].try_into().ok()?),
+            lane: Lane::of_number(key[4])?,
+            due: Millis(number(5)?),
+            published: number(13)?,
+            message: MessageId::from_bytes(key[21..37].try_into().ok()?),
             endpoint,
         })
     }
 }
 
-/// Where the entries of a route due at `due` begin.
-pub(super) fn due_from(partition: u16, route: u16, due: Millis) -> [u8; 12] {
-    join(&[&partition.to_be_bytes(), &route.to_be_bytes(), &due.0.to_be_bytes()])
+/// Where the entries of a route's lane due at `due` begin.
+pub(super) fn due_from(partition: u16, route: u16, lane: Lane, due: Millis) -> [u8; 13] {
+    join(&[&due_lane(partition, route, lane), &due.0.to_be_bytes()])
+}
+
+/// What every due entry of a route's lane begins with.
+pub(super) fn due_lane(partition: u16, route: u16, lane: Lane) -> [u8; 5] {
+    join(&[&due_route(partition, route), &[lane.number()]])
 }
 
 /// What every due entry of a route begins with.
@@ -218,24 +232,33 @@ pub(super) fn trailing_number(key: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::{
-        DeviceId, DueKey, Endpoint, FiscalCode, MessageId, Millis, addressed, addressed_message,
-        deletion, deletion_citizen, inbox, trailing_number,
+        DeviceId, DueKey, Endpoint, FiscalCode, Lane, MessageId, Millis, addressed,
+        addressed_message, deletion, deletion_citizen, inbox, trailing_number,
     };
 
     #[test]
-    fn due_keys_survive_the_round_trip_and_sort_by_time() {
-        let key = |due, endpoint| DueKey {
+    fn due_keys_survive_the_round_trip_and_sort_by_lane_and_time() {
+        let of = |lane, due, endpoint| DueKey {
             partition: 7,
             route: 3,
+            lane,
             due: Millis(due),
             published: 77,
             message: MessageId::new(Millis(5), 9),
             endpoint,
         };
+        let key = |due, endpoint| of(Lane::Normal, due, endpoint);
         for endpoint in [Endpoint::Inbox, Endpoint::Device(DeviceId(u64::MAX)), Endpoint::Mailbox] {
-            let due = key(1_000, endpoint);
-            assert_eq!(DueKey::from_bytes(&due.to_bytes()), Some(due));
+            for lane in Lane::ALL {
+                let due = of(lane, 1_000, endpoint);
+                assert_eq!(DueKey::from_bytes(&due.to_bytes()), Some(due));
+            }
         }
+        let late = of(Lane::Emergency, u64::MAX, Endpoint::Mailbox);
+        assert!(late.to_bytes() < of(Lane::Urgent, 0, Endpoint::Inbox).to_bytes());
+        let mut unknown = late.to_bytes();
+        unknown[4] = 4;
+        assert_eq!(DueKey::from_bytes(&unknown), None);
         assert!(key(255, Endpoint::Mailbox).to_bytes() < key(256, Endpoint::Inbox).to_bytes());
         assert_eq!(DueKey::from_bytes(b"short"), None);
     }

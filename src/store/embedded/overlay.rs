@@ -10,6 +10,7 @@ use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{AddressId, MessageId, RouteId};
 use araldo_actors::domain::time::Millis;
 
+use super::alert;
 use super::key::{ChangeKey, DueKey, InboxKey};
 use super::row::{ClaimRow, InboxRow};
 
@@ -56,4 +57,5 @@ pub(super) struct Overlay {
     /// Keys of `registry`: written (true) or removed.
     pub(super) registered: HashMap<Vec<u8>, bool>,
     pub(super) partitions: HashSet<u16>,
+    pub(super) alerts: alert::Overlay,
 }

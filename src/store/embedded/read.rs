@@ -9,12 +9,13 @@ use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::delivery::{Endpoint, MessageState};
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{MessageId, OrganizationId, PartitionId};
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::message::{Message, MessageStatus};
 use araldo_actors::domain::service::{ApiKey, Organization, Registry};
-use araldo_actors::port::store::{Arrival, StoreError};
+use araldo_actors::port::store::{Arrival, Journal, StoreError};
 
 use super::key::{self, Registered};
-use super::row::{IntakeRow, PartitionRow, ServiceRow, decode, unreadable};
+use super::row::{IntakeRow, JournalRow, PartitionRow, ServiceRow, decode, unreadable};
 use super::table::{Table, View};
 
 impl View<'_> {
@@ -76,24 +77,25 @@ impl View<'_> {
         }
     }
 
-    /// Walks the journal entries `from..tail`, checking that none is missing
+    /// Walks the entries `from..tail` of the journal of `lane`, checking that none is missing
     /// and that each message's row has the checksum noted at acceptance.
     /// `visit` returns whether to go on.
     fn walk_journal(
         &self,
-        partition: u16,
+        (partition, lane): (u16, Lane),
         from: u64,
         tail: u64,
         mut visit: impl FnMut(u64, MessageId, &[u8]) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
         let damaged = |sequence: u64, what: &str| {
-            let text = format!("journal of partition {partition}, entry {sequence}: {what}");
+            let text =
+                format!("journal of partition {partition}, {lane:?}, entry {sequence}: {what}");
             StoreError::Damaged(text)
         };
         // The sequence has no gaps, so each key is known: cheaper than a range.
         for sequence in from..tail {
             let row = self
-                .get(Table::Intake, &key::intake(partition, sequence))?
+                .get(Table::Intake, &key::intake(partition, lane, sequence))?
                 .ok_or_else(|| damaged(sequence, "the entry is missing"))?;
             let entry = IntakeRow::from_bytes(&row)
                 .ok_or_else(|| damaged(sequence, "the row cannot be read"))?;
@@ -113,16 +115,17 @@ impl View<'_> {
     pub(super) fn arrivals(
         &self,
         partition: PartitionId,
+        lane: Lane,
         from: u64,
         limit: usize,
     ) -> Result<Vec<Arrival>, StoreError> {
-        let PartitionRow { checkpoint, tail, .. } = self.partition(partition.0)?;
+        let JournalRow { checkpoint, tail } = self.partition(partition.0)?.journals[lane];
         let from = from.max(checkpoint);
         let mut arrivals = Vec::new();
         if limit == 0 {
             return Ok(arrivals);
         }
-        self.walk_journal(partition.0, from, tail, |sequence, id, row| {
+        self.walk_journal((partition.0, lane), from, tail, |sequence, id, row| {
             let message: Message = decode(Table::Messages, row, || place(partition.0, id))?;
             let state = self.state(partition.0, &message)?;
             let citizen = self.citizen(partition.0, &message.fiscal_code)?;
@@ -133,15 +136,17 @@ impl View<'_> {
         Ok(arrivals)
     }
 
-    /// Checks the journal of a partition and counts the messages whose turn
-    /// is not yet taken.
-    pub(super) fn unprocessed(
+    /// Checks a journal of a partition and counts the messages whose turn is
+    /// not yet taken.
+    pub(super) fn journal(
         &self,
         partition: u16,
+        lane: Lane,
         counters: &PartitionRow,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Journal, StoreError> {
         let mut unprocessed = 0;
-        self.walk_journal(partition, counters.checkpoint, counters.tail, |_, id, _| {
+        let JournalRow { checkpoint, tail } = counters.journals[lane];
+        self.walk_journal((partition, lane), checkpoint, tail, |_, id, _| {
             let at = key::message(partition, id);
             let taken = match self.get(Table::States, &at)? {
                 None => false,
@@ -153,7 +158,7 @@ impl View<'_> {
             unprocessed += u64::from(!taken);
             Ok(true)
         })?;
-        Ok(unprocessed)
+        Ok(Journal { checkpoint, tail, unprocessed })
     }
 
     pub(super) fn registry(&self) -> Result<Registry, StoreError> {

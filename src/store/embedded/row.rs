@@ -10,7 +10,7 @@ use araldo_actors::domain::books::Books;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{MessageId, OrganizationId, ServiceId};
 use araldo_actors::domain::inbox::{InboxEntry, Marks};
-use araldo_actors::domain::lane::Lane;
+use araldo_actors::domain::lane::{ByLane, Lane};
 use araldo_actors::domain::service::{Organization, Service, ServiceCategory};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::StoreError;
@@ -36,15 +36,21 @@ pub(super) struct CommitRow {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PartitionRow {
     pub(super) epoch: u64,
-    /// Journal entries below this are gone.
-    pub(super) checkpoint: u64,
-    /// Next journal entry.
-    pub(super) tail: u64,
+    pub(super) journals: ByLane<JournalRow>,
     /// Publications and changes of marks so far.
     pub(super) events: u64,
     /// Next citizen.
     pub(super) next_ordinal: u32,
     pub(super) books: Books,
+}
+
+/// How far one intake journal reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct JournalRow {
+    /// Entries below this are gone.
+    pub(super) checkpoint: u64,
+    /// Next entry.
+    pub(super) tail: u64,
 }
 
 /// One journal entry: which message, and the CRC-32 of its stored row.

@@ -52,8 +52,8 @@ impl Shared {
     /// Makes a durable group's counters visible: before its jobs are answered.
     pub(super) fn publish(&self, published: Published) {
         self.routes.add(published.routes);
-        for (partition, route, due) in published.due {
-            self.floors.lower(partition, route, due);
+        for (place, due) in published.due {
+            self.floors.lower(place, due);
         }
         let mut partitions = self.partitions.write().unwrap_or_else(PoisonError::into_inner);
         for (partition, row) in published.partitions {

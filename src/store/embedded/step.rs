@@ -5,6 +5,7 @@ use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{Epoch, MessageId, PartitionId, RouteId};
 use araldo_actors::domain::inbox::Marks;
+use araldo_actors::domain::lane::{ByLane, Lane};
 use araldo_actors::domain::message::{MessageStatus, RejectionReason};
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
@@ -12,12 +13,12 @@ use araldo_actors::port::store::{Step, StoreError};
 
 use super::group::Group;
 use super::key::{self, DueKey};
-use super::row::InboxRow;
+use super::row::{InboxRow, JournalRow};
 use super::table::Table;
 
-/// Journal entries removed in one step: keeps a group small. A checkpoint
-/// further on is reached by the steps that follow; entries it has passed are
-/// `done`, so that nothing is repeated meanwhile.
+/// Journal entries removed in one step, of all lanes together: keeps a group
+/// small. A checkpoint further on is reached by the steps that follow; entries
+/// it has passed are `done`, so that nothing is repeated meanwhile.
 const REMOVED_AT_ONCE: u64 = 65_536;
 
 impl Group {
@@ -38,23 +39,37 @@ impl Group {
         for effect in step.effects {
             self.apply(id.0, effect, step.at);
         }
-        if let Some(reached) = step.checkpoint {
-            let most = counters.checkpoint.saturating_add(REMOVED_AT_ONCE);
-            let reached = reached.min(counters.tail).min(most);
-            if reached > counters.checkpoint {
-                for sequence in counters.checkpoint..reached {
-                    self.remove(Table::Intake, key::intake(id.0, sequence).as_slice());
-                }
-                self.partition_mut(id.0).checkpoint = reached;
-            }
-        }
+        self.remove_done(id.0, &counters.journals, &step.checkpoints, REMOVED_AT_ONCE);
         Ok(())
+    }
+
+    /// Moves the checkpoints of `journals` on, as far as that removes no more
+    /// than `most` entries, and removes what they pass.
+    pub(super) fn remove_done(
+        &mut self,
+        partition: u16,
+        journals: &ByLane<JournalRow>,
+        checkpoints: &ByLane<u64>,
+        mut most: u64,
+    ) {
+        for (lane, journal) in journals.iter() {
+            let within = journal.checkpoint.saturating_add(most);
+            let reached = checkpoints[lane].min(journal.tail).min(within);
+            if reached <= journal.checkpoint {
+                continue;
+            }
+            for sequence in journal.checkpoint..reached {
+                self.remove(Table::Intake, key::intake(partition, lane, sequence).as_slice());
+            }
+            most -= reached - journal.checkpoint;
+            self.partition_mut(partition).journals[lane].checkpoint = reached;
+        }
     }
 
     /// Loads what `effect` needs: all that can fail happens here.
     fn load(&mut self, partition: u16, effect: &Effect) -> Result<(), StoreError> {
         match effect {
-            Effect::Processed { message, citizen, deliveries } => {
+            Effect::Processed { message, citizen, deliveries, .. } => {
                 self.load_state(partition, *message)?;
                 self.ordinal(citizen)?;
                 for route in deliveries.iter().filter_map(|delivery| delivery.route.as_ref()) {
@@ -72,13 +87,14 @@ impl Group {
                 self.load_record(partition, citizen)?;
                 self.load_address(*address)
             }
+            Effect::Walked { .. } => self.load_walk(partition, effect),
         }
     }
 
     fn apply(&mut self, partition: u16, effect: Effect, at: Millis) {
         match effect {
-            Effect::Processed { message, citizen, deliveries } => {
-                self.process(partition, message, &citizen, deliveries, at);
+            Effect::Processed { message, citizen, lane, deliveries } => {
+                self.process(partition, message, &citizen, (lane, deliveries), at);
             }
             Effect::Rejected { message, reason } => self.reject(partition, message, reason, at),
             Effect::Expired { message } => {
@@ -104,6 +120,7 @@ impl Group {
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(partition, &citizen, device, registered_before);
             }
+            walked @ Effect::Walked { .. } => self.walk(partition, walked, at),
         }
     }
 
@@ -112,7 +129,7 @@ impl Group {
         partition: u16,
         id: MessageId,
         citizen: &FiscalCode,
-        deliveries: Vec<DeliveryRecord>,
+        (lane, deliveries): (Lane, Vec<DeliveryRecord>),
         at: Millis,
     ) {
         let ordinal = self.known_ordinal(citizen).filter(|_| self.home(citizen) == partition);
@@ -131,6 +148,7 @@ impl Group {
         cell.value = MessageState {
             status: MessageStatus::Processed,
             deliveries,
+            lane,
             published,
             updated_at: at,
         };
@@ -149,7 +167,7 @@ impl Group {
         let row = InboxRow { message: id, published_at: at, marked: 0, marks: Marks::default() };
         self.add_entry((partition, ordinal, published), row);
         for (endpoint, route, due) in waiting {
-            self.mark_due(partition, (published, id), endpoint, &route, due, true);
+            self.mark_due(partition, (lane, published, id), endpoint, &route, due, true);
         }
     }
 
@@ -197,7 +215,7 @@ impl Group {
         }
         cell.value.updated_at = at;
         cell.changed = true;
-        let message = (cell.value.published, id);
+        let message = (cell.value.lane, cell.value.published, id);
         self.partition_mut(partition).books.channel(endpoint.channel()).end(outcome);
         if let Some((_, route, due)) = waited {
             self.mark_due(partition, message, endpoint, &route, due, false);
@@ -224,7 +242,7 @@ impl Group {
         delivery.retries = delivery.retries.saturating_add(u16::from(retry));
         cell.value.updated_at = at;
         cell.changed = true;
-        let message = (cell.value.published, id);
+        let message = (cell.value.lane, cell.value.published, id);
         if let Some((_, route, before)) = waited {
             self.mark_due(partition, message, endpoint, &route, before, false);
             self.mark_due(partition, message, endpoint, &route, due, true);
@@ -237,14 +255,15 @@ impl Group {
     fn mark_due(
         &mut self,
         partition: u16,
-        (published, message): (u64, MessageId),
+        (lane, published, message): (Lane, u64, MessageId),
         endpoint: Endpoint,
         route: &RouteId,
         due: Millis,
         live: bool,
     ) {
         if let Some(route) = self.known_route(route) {
-            self.set_due(DueKey { partition, route, due, published, message, endpoint }, live);
+            let entry = DueKey { partition, route, lane, due, published, message, endpoint };
+            self.set_due(entry, live);
         }
     }
 }

@@ -17,7 +17,7 @@ use fjall::{Database, Keyspace, KeyspaceCreateOptions, Readable, Snapshot, UserV
 use araldo_actors::port::store::StoreError;
 
 /// Number of tables.
-pub(super) const TABLES: usize = 14;
+pub(super) const TABLES: usize = 18;
 
 const MIB: u64 = 1 << 20;
 
@@ -38,6 +38,10 @@ pub(super) enum Table {
     Addressed = 11,
     Addresses = 12,
     Erasures = 13,
+    Alerts = 14,
+    Cursors = 15,
+    Ledger = 16,
+    AlertOrder = 17,
 }
 
 impl Table {
@@ -56,6 +60,10 @@ impl Table {
         Self::Addressed,
         Self::Addresses,
         Self::Erasures,
+        Self::Alerts,
+        Self::Cursors,
+        Self::Ledger,
+        Self::AlertOrder,
     ];
 
     pub(super) const fn name(self) -> &'static str {
@@ -74,6 +82,10 @@ impl Table {
             Self::Addressed => "addressed",
             Self::Addresses => "addresses",
             Self::Erasures => "erasures",
+            Self::Alerts => "alerts",
+            Self::Cursors => "cursors",
+            Self::Ledger => "ledger",
+            Self::AlertOrder => "alert_order",
         }
     }
 
@@ -88,8 +100,9 @@ impl Table {
             | Self::Due
             | Self::Addressed
             | Self::Meta => 8 * MIB,
-            Self::Changes | Self::Addresses => 4 * MIB,
-            Self::Registry | Self::Erasures => MIB,
+            Self::Changes | Self::Addresses | Self::Ledger => 4 * MIB,
+            Self::Cursors | Self::AlertOrder => 2 * MIB,
+            Self::Registry | Self::Erasures | Self::Alerts => MIB,
         }
     }
 
@@ -126,6 +139,10 @@ impl Tables {
             open(Table::ALL[11])?,
             open(Table::ALL[12])?,
             open(Table::ALL[13])?,
+            open(Table::ALL[14])?,
+            open(Table::ALL[15])?,
+            open(Table::ALL[16])?,
+            open(Table::ALL[17])?,
         ];
         Ok(Self { database, tables })
     }
@@ -159,6 +176,12 @@ impl Tables {
     /// Whether a row exists, as last written. For the writer alone.
     pub(super) fn has(&self, table: Table, key: &[u8]) -> Result<bool, StoreError> {
         self.keyspace(table).contains_key(key).map_err(|error| unavailable(table, &error))
+    }
+
+    /// Rows whose keys lie from `from` to `to`, both included, as last
+    /// written. For the writer alone.
+    pub(super) fn latest_range(&self, table: Table, from: &[u8], to: &[u8]) -> Rows {
+        Rows { table, rows: self.keyspace(table).range(from..=to) }
     }
 
     /// A consistent view of all tables.

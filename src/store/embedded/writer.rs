@@ -17,14 +17,19 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
+use araldo_actors::domain::alert::{Alert, AlertRecord};
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{Epoch, MessageId, PartitionId};
 use araldo_actors::domain::inbox::{InboxEntry, MarkChange};
 use araldo_actors::domain::service::{ApiKey, Organization, Service};
 use araldo_actors::domain::time::Millis;
-use araldo_actors::port::store::{Acceptance, Erased, Step, StoreError, Swap, Upsert};
+use araldo_actors::port::alert_store::AlertAcceptance;
+use araldo_actors::port::store::{
+    Acceptance, Erased, IdempotencyClaim, Step, StoreError, Swap, Upsert,
+};
 
 use super::accept::Append;
+use super::alert::{self, Change};
 use super::citizen::Record;
 use super::erase::Erase;
 use super::group::Group;
@@ -55,6 +60,8 @@ pub(super) enum Job {
     Key(ApiKey, Reply<()>),
     RemoveKey(String, Reply<bool>),
     Forget(Millis, Reply<u64>),
+    Alert(Box<Alert>, Option<IdempotencyClaim>, Reply<AlertAcceptance>),
+    AlertStatus(Change, Reply<Option<AlertRecord>>),
 }
 
 /// An answer that waits for the group to be durable.
@@ -137,7 +144,8 @@ impl Writer {
                 self.later(reply, done);
             }
             Job::Step(partition, epoch, step, reply) => {
-                self.bytes += step.effects.len() * ROW_BYTES;
+                let rows = step.effects.iter().map(|effect| ROW_BYTES + alert::weight(effect));
+                self.bytes += rows.sum::<usize>();
                 let done = group.step(partition, epoch, step);
                 self.later(reply, done);
             }
@@ -163,6 +171,17 @@ impl Writer {
             }
             Job::Forget(before, reply) => {
                 let done = group.forget_claims(before);
+                self.later(reply, done);
+            }
+            Job::Alert(alert, claim, reply) => {
+                let texts = alert.texts.values();
+                self.bytes +=
+                    texts.map(|text| text.subject.len() + text.markdown.len()).sum::<usize>();
+                let done = group.accept_alert(*alert, claim);
+                self.later(reply, done);
+            }
+            Job::AlertStatus(change, reply) => {
+                let done = group.set_alert_status(&change);
                 self.later(reply, done);
             }
         }
@@ -226,5 +245,7 @@ fn refuse(job: Job, error: &StoreError) {
         | Job::Key(_, reply) => drop(reply.send(Err(error))),
         Job::RemoveKey(_, reply) => drop(reply.send(Err(error))),
         Job::Forget(_, reply) => drop(reply.send(Err(error))),
+        Job::Alert(_, _, reply) => drop(reply.send(Err(error))),
+        Job::AlertStatus(_, reply) => drop(reply.send(Err(error))),
     }
 }

@@ -7,6 +7,7 @@ use araldo_actors::domain::data_request::{DataChoice, DataRequestStatus, Erasure
 use araldo_actors::domain::delivery::MessageState;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{AddressId, Epoch, MessageId, PartitionId, RouteId};
+use araldo_actors::domain::lane::ByLane;
 use araldo_actors::domain::message::MessageStatus;
 use araldo_actors::domain::outcome::Outcome;
 use araldo_actors::domain::time::Millis;
@@ -37,10 +38,10 @@ impl Partition {
     fn erase(
         &mut self,
         code: &FiscalCode,
-        checkpoint: u64,
+        checkpoints: &ByLane<u64>,
         at: Millis,
     ) -> Result<Erased, StoreError> {
-        let reached = checkpoint.min(self.journal.len() as u64).max(self.checkpoint);
+        let reached = self.reached(checkpoints);
         let gone: Vec<MessageId> = self
             .messages
             .iter()
@@ -49,9 +50,12 @@ impl Partition {
             })
             .map(|(id, _)| *id)
             .collect();
-        let kept = self.journal.iter().skip(usize::try_from(reached).unwrap_or(usize::MAX));
-        if kept.clone().any(|id| gone.contains(id)) {
-            return Err(still_in_journal());
+        for (lane, journal) in self.journals.iter() {
+            let mut kept =
+                journal.iter().skip(usize::try_from(reached[lane]).unwrap_or(usize::MAX));
+            if kept.any(|id| gone.contains(id)) {
+                return Err(still_in_journal());
+            }
         }
         let mut cancelled: BTreeMap<RouteId, u64> = BTreeMap::new();
         for (_, mut state) in gone.iter().filter_map(|id| self.messages.remove(id)) {
@@ -62,7 +66,7 @@ impl Partition {
             self.citizens[ordinal] = None;
         }
         self.inbox.retain(|(owner, _)| owner != code);
-        self.checkpoint = reached;
+        self.checkpoints = reached;
         let cancelled =
             cancelled.into_iter().map(|(route, pending)| Backlog { route, pending }).collect();
         Ok(Erased { messages: gone.len() as u64, cancelled })
@@ -140,7 +144,7 @@ impl State {
         partition: PartitionId,
         epoch: Epoch,
         code: &FiscalCode,
-        checkpoint: u64,
+        checkpoints: &ByLane<u64>,
         mut record: Erasure,
     ) -> Result<Erased, StoreError> {
         let count = u16::try_from(self.partitions.len()).unwrap_or(u16::MAX);
@@ -152,7 +156,7 @@ impl State {
             return Err(of_another_partition());
         }
         let known = owned.citizen(code).is_some();
-        let erased = owned.erase(code, checkpoint, record.erased_at)?;
+        let erased = owned.erase(code, checkpoints, record.erased_at)?;
         self.addresses.retain(|_, owner| owner != code);
         if known || erased.messages > 0 {
             record.messages = erased.messages;

@@ -5,6 +5,7 @@ use araldo_actors::domain::effect::Effect;
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::{AddressId, DeviceId, MessageId};
 use araldo_actors::domain::inbox::{InboxEntry, Marks};
+use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::message::{MessageStatus, RejectionReason};
 use araldo_actors::domain::outcome::{DeliveryStatus, Outcome};
 use araldo_actors::domain::time::Millis;
@@ -14,8 +15,8 @@ use super::Partition;
 impl Partition {
     pub(super) fn apply(&mut self, effect: Effect, at: Millis) {
         match effect {
-            Effect::Processed { message, citizen, deliveries } => {
-                self.process(message, citizen, deliveries, at);
+            Effect::Processed { message, citizen, lane, deliveries } => {
+                self.process(message, citizen, (lane, deliveries), at);
             }
             Effect::Rejected { message, reason } => {
                 self.end(message, MessageStatus::Rejected(reason), at);
@@ -35,6 +36,7 @@ impl Partition {
             Effect::DeviceDropped { citizen, device, registered_before } => {
                 self.drop_device(&citizen, device, registered_before);
             }
+            walked @ Effect::Walked { .. } => self.walk(walked, at),
         }
     }
 
@@ -42,7 +44,7 @@ impl Partition {
         &mut self,
         id: MessageId,
         citizen: FiscalCode,
-        deliveries: Vec<DeliveryRecord>,
+        (lane, deliveries): (Lane, Vec<DeliveryRecord>),
         at: Millis,
     ) {
         if !self.ordinals.contains_key(&citizen) {
@@ -57,6 +59,7 @@ impl Partition {
         let sequence = self.events;
         state.status = MessageStatus::Processed;
         state.deliveries = deliveries;
+        state.lane = lane;
         state.published = sequence;
         state.updated_at = at;
         self.inbox.push((

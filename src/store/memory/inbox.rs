@@ -15,9 +15,12 @@ impl Partition {
         mine.map(|(_, entry)| *entry).collect::<Vec<_>>().into_iter()
     }
 
-    fn item(&self, entry: InboxEntry) -> Option<InboxItem> {
-        let (message, _) = self.messages.get(&entry.message)?;
-        Some(InboxItem { entry, message: message.clone() })
+    fn item(&self, code: &FiscalCode, entry: InboxEntry) -> Option<InboxItem> {
+        let message = match self.messages.get(&entry.message) {
+            Some((message, _)) => message.clone(),
+            None => self.alert_message(code, entry.message)?,
+        };
+        Some(InboxItem { entry, message })
     }
 
     pub(super) fn inbox(&self, code: &FiscalCode, range: &InboxRange) -> Vec<InboxItem> {
@@ -34,12 +37,12 @@ impl Partition {
             entries.reverse();
             entries.truncate(range.limit);
         }
-        entries.into_iter().filter_map(|entry| self.item(entry)).collect()
+        entries.into_iter().filter_map(|entry| self.item(code, entry)).collect()
     }
 
     pub(super) fn inbox_item(&self, code: &FiscalCode, id: MessageId) -> Option<InboxItem> {
         let entry = self.entries(code).find(|entry| entry.message == id)?;
-        self.item(entry)
+        self.item(code, entry)
     }
 
     pub(super) fn events(
@@ -53,7 +56,8 @@ impl Partition {
             let places =
                 [(entry.sequence, InboxChange::Published), (entry.marked, InboxChange::Marked)];
             for (sequence, change) in places {
-                if let (Some(item), true) = (self.item(entry), after.is_some_and(|a| sequence > a))
+                if let (Some(item), true) =
+                    (self.item(code, entry), after.is_some_and(|a| sequence > a))
                 {
                     events.push(InboxEvent { sequence, change, item });
                 }

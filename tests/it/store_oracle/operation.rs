@@ -4,7 +4,9 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::domain::inbox::{InboxRange, MarkChange};
+use araldo_actors::domain::lane::Lane;
 
+use super::alert;
 use crate::store_fixture::{PARTITIONS, reachable};
 
 /// People in the tests; the last of them is never registered.
@@ -64,16 +66,19 @@ pub enum Operation {
     },
     Due {
         partition: u16,
+        lane: Lane,
         until: u64,
         limit: usize,
         skip: usize,
     },
     Arrivals {
         partition: u16,
+        lane: Lane,
         from: u64,
         limit: usize,
     },
     Forget(u64),
+    Alert(alert::Operation),
     /// Closed and opened again.
     Restart,
     /// Opened again from the files as they were while it was open.
@@ -88,6 +93,9 @@ pub struct Profile {
 }
 
 impl Profile {
+    /// No address.
+    pub const NONE: Self = Self { address: None, validated: false };
+
     /// Gives the citizen this address.
     pub fn apply(self, citizen: Citizen) -> Citizen {
         let reachable = reachable(0, &address(self.address.unwrap_or_default()));
@@ -170,6 +178,10 @@ fn citizens_own() -> impl Strategy<Value = Operation> {
     ]
 }
 
+fn lane() -> impl Strategy<Value = Lane> {
+    proptest::sample::select(Lane::ALL.to_vec())
+}
+
 /// Any operation.
 pub fn operation() -> impl Strategy<Value = Operation> {
     let partition = 0..PARTITIONS;
@@ -178,6 +190,7 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         2 => proptest::collection::vec((0..PEOPLE - 1, 60..300_u64, profile()), 1..5)
             .prop_map(Operation::Put),
         12 => citizens_own(),
+        14 => alert::operation().prop_map(Operation::Alert),
         6 => (0..30_u64, 0..PEOPLE, key)
             .prop_map(|(n, to, key)| Operation::Accept { n, to, key }),
         1 => partition.clone().prop_map(Operation::Open),
@@ -193,11 +206,12 @@ pub fn operation() -> impl Strategy<Value = Operation> {
                 changes,
                 checkpoint
             }),
-        4 => (partition.clone(), 0..45_u64, 0..4_usize, 0..3_usize).prop_map(
-            |(partition, until, limit, skip)| Operation::Due { partition, until, limit, skip }
+        4 => (partition.clone(), lane(), 0..45_u64, 0..4_usize, 0..3_usize).prop_map(
+            |(partition, lane, until, limit, skip)| Operation::Due { partition, lane, until, limit, skip }
         ),
-        2 => (partition, 0..10_u64, 0..6_usize)
-            .prop_map(|(partition, from, limit)| Operation::Arrivals { partition, from, limit }),
+        2 => (partition, lane(), 0..10_u64, 0..6_usize).prop_map(|(partition, lane, from, limit)| {
+            Operation::Arrivals { partition, lane, from, limit }
+        }),
         1 => (1_000..1_040_u64).prop_map(Operation::Forget),
         1 => Just(Operation::Restart),
         1 => Just(Operation::Kill),

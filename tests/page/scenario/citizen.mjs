@@ -34,7 +34,8 @@ async function live(visitor, house, wire) {
   const row = page.locator(`.row[data-id="${id}"]`);
   await row.waitFor();
   assert.match(await row.getAttribute('class'), /unread/);
-  assert.match(await page.locator('#polite').textContent(), /Nuovo messaggio da Comune di Torino: TARI/);
+  // Said a moment after it is shown, so that it is heard.
+  await page.locator('#polite', { hasText: 'Nuovo messaggio da Comune di Torino: TARI' }).waitFor({ state: 'attached' });
   assert.deepEqual(await house.channels('tari', 'maria', id), ['email', 'in_app', 'push']);
   wire.cut();
   await visitor.text('Collegamento interrotto');

@@ -7,6 +7,7 @@ use super::State;
 use super::state::Outcomes;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::RouteId;
+use crate::domain::lane::Lane;
 use crate::domain::time::Millis;
 use crate::message::citizen::{Attempt, CitizenMessage};
 use crate::message::route::RouteMessage;
@@ -14,13 +15,13 @@ use crate::message::ticket::{Errand, FlightKey, Ticket};
 use crate::port::store::DueDelivery;
 
 impl State {
-    /// Whether deliveries of `route` wait for their turn.
-    pub(super) fn waits(&self, route: &RouteId, now: Millis) -> bool {
-        self.routes.iter().any(|book| book.id == *route && book.waits(now))
+    /// Whether deliveries of `route` in `lane` wait for their turn.
+    pub(super) fn waits(&self, route: &RouteId, lane: Lane, now: Millis) -> bool {
+        self.routes.iter().any(|book| book.id == *route && book.waits(lane, now))
     }
 
-    /// Lets an attempt go if there is a credit and it overtakes nothing; else
-    /// the delivery waits in the store.
+    /// Lets an attempt go if there is a credit for its lane and it overtakes
+    /// nothing there; else the delivery waits in the store.
     pub(super) fn depart(
         &mut self,
         code: FiscalCode,
@@ -29,15 +30,15 @@ impl State {
         now: Millis,
     ) {
         let may_leave = !overtakes && self.draining.is_none();
-        let key = (attempt.message.id, attempt.endpoint);
+        let (key, lane) = ((attempt.message.id, attempt.endpoint), attempt.message.lane);
         let Some(book) = self.route(&attempt.route) else { return };
-        if !may_leave || !book.take_off(key) {
-            book.due_at(now);
+        if !may_leave || !book.take_off(key, lane) {
+            book.due_at(lane, now);
             return;
         }
         let Some(active) = self.active.get_mut(&code) else { return };
         active.airborne += 1;
-        let order = (attempt.endpoint, attempt.message.lane);
+        let order = (attempt.endpoint, lane);
         if let Some(attempt) = active.stile.enter(key, order, attempt) {
             self.issue(code, attempt);
         }
@@ -47,12 +48,16 @@ impl State {
     fn issue(&mut self, code: FiscalCode, attempt: Attempt) {
         let Attempt { message, endpoint, route, retries } = attempt;
         let Some(index) = self.routes.iter().position(|book| book.id == route) else { return };
+        // A first try waits since its message was accepted, which is what the
+        // citizen waits; a later one was not to go before now.
+        let since = if retries == 0 { message.accepted_at } else { self.now() };
         let Some(active) = self.active.get(&code) else { return };
         self.departures[index].push(Ticket::new(Errand {
             endpoint,
             message,
             route,
             retries,
+            since,
             citizen: Arc::clone(&active.cell),
             directory: Arc::clone(&self.context.world.directory),
             home: self.home.clone(),
@@ -82,13 +87,19 @@ impl State {
 
     /// A delivery came back without an attempt: it stays due, and so does
     /// what would have followed it.
-    pub(super) fn returned(&mut self, code: FiscalCode, route: &RouteId, key: &FlightKey) {
+    pub(super) fn returned(
+        &mut self,
+        code: FiscalCode,
+        route: &RouteId,
+        key: &FlightKey,
+        lane: Lane,
+    ) {
         let now = self.now();
         self.give_back(code, route, key);
         let recalled = self.active.get_mut(&code).map(|active| active.stile.recall(key));
         self.hold_back(code, recalled.unwrap_or_default());
         if let Some(book) = self.route(route) {
-            book.due_at(now);
+            book.due_at(lane, now);
         }
     }
 
@@ -98,7 +109,7 @@ impl State {
         for Attempt { message, endpoint, route, .. } in attempts {
             self.give_back(code, &route, &(message.id, endpoint));
             if let Some(book) = self.route(&route) {
-                book.due_at(now);
+                book.due_at(message.lane, now);
             }
         }
     }
@@ -114,22 +125,29 @@ impl State {
         landed
     }
 
-    /// Takes due deliveries from the store, as far as credits allow.
+    /// Takes due deliveries from the store, as far as credits allow: the most
+    /// urgent lane first.
     pub(super) async fn pull(&mut self) -> Outcomes {
         let now = self.now();
         for index in 0..self.routes.len() {
-            if self.draining.is_some() {
-                return Ok(());
+            for lane in Lane::ALL {
+                self.pull_lane(index, lane, now).await?;
             }
-            let Some(limit) = self.routes[index].pull(now) else { continue };
-            let id = self.routes[index].id.clone();
-            let except = self.routes[index].in_flight();
-            let (due, next) =
-                self.context.store.due(self.context.id, &id, now, limit, &except).await?;
-            self.routes[index].pulled(next);
-            for delivery in due {
-                self.resume(index, delivery).await?;
-            }
+        }
+        Ok(())
+    }
+
+    async fn pull_lane(&mut self, index: usize, lane: Lane, now: Millis) -> Outcomes {
+        let book = &self.routes[index];
+        let Some(limit) = book.pull(lane, now).filter(|_| self.draining.is_none()) else {
+            return Ok(());
+        };
+        let (store, id) = (&self.context.store, self.context.id);
+        let except = book.in_flight(lane);
+        let (due, next) = store.due(id, &book.id, lane, now, limit, &except).await?;
+        self.routes[index].pulled(lane, next);
+        for delivery in due {
+            self.resume(index, delivery).await?;
         }
         Ok(())
     }
@@ -141,10 +159,10 @@ impl State {
         let code = message.fiscal_code;
         let record = state.deliveries.iter().find(|record| record.endpoint == endpoint);
         let retries = record.map_or(0, |record| record.retries);
-        if !self.routes[index].take_off((message.id, endpoint)) {
+        if !self.routes[index].take_off((message.id, endpoint), message.lane) {
             return Ok(());
         }
-        self.routes[index].resume();
+        self.routes[index].resume(message.lane);
         let route = self.routes[index].id.clone();
         let message = Arc::new(message);
         let input = CitizenMessage::Due { message, endpoint, route, retries };

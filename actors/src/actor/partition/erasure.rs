@@ -4,8 +4,8 @@
 //! From the request on the citizen counts as unknown: arrivals are rejected,
 //! queued attempts end, due ones do not start. Once every message accepted
 //! before the request has had its turn and nothing of the citizen is in
-//! flight, the journal is read no further for a moment, until every entry
-//! read has had its turn stored; then the rows go, and the journal with them
+//! flight, the journals are read no further for a moment, until every entry
+//! read has had its turn stored; then the rows go, and the journals with them
 //! up to there, in one step. So no journal entry is left that names a message
 //! removed. A crash before that forgets the request, whose sender asks again.
 
@@ -17,6 +17,7 @@ use super::state::Outcomes;
 use crate::domain::citizen::Citizen;
 use crate::domain::data_request::{DataChoice, DataRequestStatus, Erasure};
 use crate::domain::fiscal_code::FiscalCode;
+use crate::domain::lane::ByLane;
 use crate::message::hub::HubMessage;
 use crate::message::partition::{Erase, TooManyErasures};
 use crate::port::store::{Backlog, StoreError};
@@ -30,7 +31,7 @@ type Answer = oneshot::Sender<Result<u64, TooManyErasures>>;
 /// A citizen to be erased.
 struct Waiting {
     /// Journal entries below this were accepted before the request.
-    tail: u64,
+    tails: ByLane<u64>,
     /// What the record calls the citizen.
     subject: [u8; 32],
     /// Only if the citizen's request is still pending.
@@ -85,12 +86,12 @@ impl State {
             let _ = done.send(Ok(0));
             return Ok(());
         }
-        let tail = self.context.handle().tail();
-        self.learn(tail);
-        let begun = Waiting { tail: self.tail, subject, if_asked, callers: Vec::new() };
+        self.intake.learn_all(&self.context.handle().tails());
+        let begun = Waiting { tails: self.intake.tails(), subject, if_asked, callers: Vec::new() };
         let waiting = self.erasures.0.entry(code).or_insert(begun);
         waiting.if_asked &= if_asked;
         waiting.callers.push(done);
+        self.walks.renew(code, None);
         if let Some(active) = self.active.get_mut(&code) {
             active.cell.store(None);
             let behind = active.stile.withdraw();
@@ -111,8 +112,9 @@ impl State {
     /// that none must be read now.
     pub(super) fn holds_reading(&self) -> bool {
         self.erasures.0.iter().any(|(code, waiting)| {
-            self.next_read >= waiting.tail
+            self.intake.has_read(&waiting.tails)
                 && self.active.get(code).is_none_or(|active| active.airborne == 0)
+                && !self.walks.carries(*code)
         })
     }
 
@@ -132,11 +134,13 @@ impl State {
     }
 
     fn next_erasure(&mut self) -> Option<(FiscalCode, Waiting)> {
-        if self.arrivals_in_hand > 0 {
+        if !self.intake.is_at_rest() {
             return None;
         }
         let is_ready = |(code, waiting): &(&FiscalCode, &Waiting)| {
-            self.watermark.mark() >= waiting.tail && !self.active.contains_key(code)
+            self.intake.is_done(&waiting.tails)
+                && !self.active.contains_key(code)
+                && !self.walks.carries(**code)
         };
         let code = self.erasures.0.iter().find(is_ready).map(|(code, _)| *code)?;
         self.erasures.0.remove_entry(&code)
@@ -160,9 +164,9 @@ impl State {
             erased_at: now,
             messages: 0,
         };
-        let mark = self.watermark.mark();
-        let erased = store.erase(self.context.id, self.epoch, code, mark, record).await?;
-        self.checkpoint = self.checkpoint.max(mark);
+        let marks = self.intake.marks();
+        let erased = store.erase(self.context.id, self.epoch, code, marks, record).await?;
+        self.intake.stored(&marks);
         for Backlog { route, pending } in &erased.cancelled {
             match self.routes.iter_mut().find(|book| book.id == *route) {
                 Some(book) => book.cancelled(*pending),

@@ -65,7 +65,7 @@ fn set_aside(input: CitizenMessage) -> Turn {
         CitizenMessage::Arrive { sequence, message } => {
             let reason = "its turn failed repeatedly".into();
             let effect = Effect::Quarantined { message: message.id, reason };
-            (Origin::Arrival { sequence }, effect)
+            (Origin::Arrival { lane: message.lane, sequence }, effect)
         }
         CitizenMessage::Due { message, endpoint, route, .. } => {
             let effect = Effect::Settled { message: message.id, endpoint, outcome };

@@ -8,6 +8,8 @@ use tokio::sync::oneshot;
 
 use super::active::Active;
 use super::erasure::Erasures;
+use super::intake::Intake;
+use super::walks::Walks;
 use super::{Context, RouteBook};
 use crate::actor::citizen::Activation;
 use crate::domain::citizen::Citizen;
@@ -17,13 +19,12 @@ use crate::domain::id::{Epoch, MessageId, RouteId};
 use crate::domain::time::Millis;
 use crate::message::citizen::{CitizenMessage, Origin, Turn};
 use crate::message::partition::PartitionMessage;
-use crate::message::ticket::{CitizenCell, End, Home, Report, Ticket};
+use crate::message::ticket::{CitizenCell, End, FlightKey, Home, Report, Ticket};
 use crate::metric::PartitionMetrics;
 use crate::policy::turn::Answered;
-use crate::policy::watermark::Watermark;
-use crate::port::store::{Arrival, Step};
+use crate::port::store::Step;
 
-/// Ticks between looks at the journal itself; the partitions look in turn.
+/// Ticks between looks at the journals themselves; the partitions look in turn.
 const LOOK_EVERY: u32 = 50;
 
 /// Failures end this generation; the next one starts from the store.
@@ -35,15 +36,7 @@ pub(crate) struct State {
     pub(crate) epoch: Epoch,
     pub(crate) home: Home,
     pub(crate) myself: ActorRef<PartitionMessage>,
-    /// Next journal entry to read, and the first not yet written.
-    pub(crate) next_read: u64,
-    pub(crate) tail: u64,
-    pub(crate) watermark: Watermark,
-    /// The mark as last stored.
-    pub(crate) checkpoint: u64,
-    /// Journal entries whose turn is not stored.
-    pub(crate) unprocessed: u64,
-    pub(crate) arrivals_in_hand: usize,
+    pub(crate) intake: Intake,
     pub(crate) active: HashMap<FiscalCode, Active>,
     pub(crate) incarnations: u64,
     pub(crate) ticks: u32,
@@ -57,6 +50,7 @@ pub(crate) struct State {
     /// message's last turn.
     pub(crate) panics: HashMap<MessageId, u32>,
     pub(crate) erasures: Erasures,
+    pub(crate) walks: Walks,
     /// Tickets issued and not yet handed over, by route.
     pub(crate) departures: Vec<Vec<Ticket>>,
     pub(crate) draining: Option<Vec<oneshot::Sender<()>>>,
@@ -76,60 +70,12 @@ impl State {
     pub(crate) fn show(&self) {
         let gauges = self.context.board.partition(self.context.id.0);
         let deliveries: u64 = self.routes.iter().map(RouteBook::pending).sum();
-        gauges.messages.store(self.unprocessed, Ordering::Relaxed);
-        gauges.deliveries.store(deliveries + self.unrouted, Ordering::Relaxed);
+        for (lane, count) in self.intake.unprocessed().iter() {
+            gauges.messages[lane].store(*count, Ordering::Relaxed);
+        }
+        let deliveries = deliveries + self.unrouted + self.walks.pending();
+        gauges.deliveries.store(deliveries, Ordering::Relaxed);
         gauges.active.store(self.active.len() as u64, Ordering::Relaxed);
-    }
-
-    /// The journal grew.
-    pub(crate) async fn poked(&mut self) -> Outcomes {
-        let tail = self.context.handle().take_poke();
-        self.learn(tail);
-        self.read().await
-    }
-
-    /// Takes note of journal entries up to `tail`.
-    pub(super) const fn learn(&mut self, tail: u64) {
-        if tail > self.tail {
-            self.unprocessed += tail - self.tail;
-            self.tail = tail;
-        }
-    }
-
-    /// Reads the journal while there is room.
-    pub(super) async fn read(&mut self) -> Outcomes {
-        while self.next_read < self.tail && self.read_some().await? {}
-        Ok(())
-    }
-
-    /// Reads what there is room for; false when that is nothing.
-    async fn read_some(&mut self) -> Result<bool, ActorProcessingErr> {
-        let room = self.context.limits.max_active.saturating_sub(self.arrivals_in_hand);
-        if room == 0 || self.draining.is_some() || self.holds_reading() {
-            return Ok(false);
-        }
-        let arrivals = self.context.store.arrivals(self.context.id, self.next_read, room).await?;
-        let any = !arrivals.is_empty();
-        for arrival in arrivals {
-            self.arrive(arrival).await?;
-        }
-        Ok(any)
-    }
-
-    /// Lets a citizen take the turn of a journal entry.
-    async fn arrive(&mut self, arrival: Arrival) -> Outcomes {
-        let Arrival { sequence, message, citizen, done } = arrival;
-        self.next_read = sequence + 1;
-        // It may be in the store before its poke is in the mailbox.
-        self.learn(self.next_read);
-        if done {
-            self.watermark.complete(sequence);
-            return Ok(());
-        }
-        self.arrivals_in_hand += 1;
-        let code = message.fiscal_code;
-        let message = Arc::new(message);
-        self.give(code, citizen, CitizenMessage::Arrive { sequence, message }).await
     }
 
     /// Gives an input to a citizen, activated with the record just read.
@@ -182,7 +128,11 @@ impl State {
             active.unsaved += 1;
         }
         self.buffer.push((code, turn));
-        // Whatever is in the mailbox before the flush goes into its step.
+        self.flush_soon();
+    }
+
+    /// Has what is waiting stored, with all that is in the mailbox before.
+    pub(super) fn flush_soon(&mut self) {
         if !self.flush_scheduled {
             self.flush_scheduled = self.myself.cast(PartitionMessage::Flush).is_ok();
         }
@@ -199,7 +149,7 @@ impl State {
         let key = (message.id, endpoint);
         match end {
             End::Returned => {
-                self.returned(code, &route, &key);
+                self.returned(code, &route, &key, message.lane);
                 self.retire(code);
                 self.rest_if_drained();
             }
@@ -232,22 +182,26 @@ impl State {
         let at = self.now();
         let mut effects = Vec::with_capacity(turns.len());
         for (_, turn) in &turns {
-            if let Origin::Arrival { sequence } = turn.origin {
-                self.watermark.complete(sequence);
+            if let Origin::Arrival { lane, sequence } = turn.origin {
+                self.intake.complete(lane, sequence);
             }
             effects.extend(turn.effects.iter().cloned());
         }
-        let mark = self.watermark.mark();
-        let checkpoint = (mark > self.checkpoint).then_some(mark);
-        if !effects.is_empty() || checkpoint.is_some() {
+        let mut strides = std::mem::take(&mut self.walks.strides);
+        strides.iter_mut().for_each(|stride| effects.extend(stride.effects()));
+        let checkpoints = self.intake.marks();
+        if !effects.is_empty() || self.intake.is_ahead(&checkpoints) {
             self.metrics.step_effects.record(effects.len() as f64);
-            let step = Step { effects, checkpoint, at };
+            let step = Step { effects, checkpoints, at };
             self.context.store.commit(self.context.id, self.epoch, step).await?;
-            self.checkpoint = mark;
+            self.intake.stored(&checkpoints);
         }
         self.wake(&turns);
         for (code, turn) in turns {
             self.stored(code, turn, at);
+        }
+        for stride in strides {
+            self.strode(stride);
         }
         self.dispatch();
         self.read().await?;
@@ -268,14 +222,15 @@ impl State {
     /// Accounts for a stored turn and issues the tickets of its attempts.
     fn stored(&mut self, code: FiscalCode, turn: Turn, now: Millis) {
         for effect in &turn.effects {
-            self.account(code, effect, turn.origin.flight().map(|(route, _)| route));
+            self.account(code, effect, turn.origin.flight());
         }
         let arrival = matches!(turn.origin, Origin::Arrival { .. });
         self.close(code, &turn.origin);
         for attempt in turn.attempts {
             // A due delivery passes the credit it was pulled with on to its
-            // attempt; a new one must not overtake what waits (promise 7).
-            let overtakes = arrival && self.waits(&attempt.route, now);
+            // attempt; a new one must not overtake what waits in its lane
+            // (promise 7).
+            let overtakes = arrival && self.waits(&attempt.route, attempt.message.lane, now);
             self.depart(code, attempt, overtakes, now);
         }
         if let Some(active) = self.active.get_mut(&code) {
@@ -287,22 +242,24 @@ impl State {
     /// Gives back what a turn's origin held.
     fn close(&mut self, code: FiscalCode, origin: &Origin) {
         match origin {
-            Origin::Arrival { .. } => {
-                self.unprocessed = self.unprocessed.saturating_sub(1);
-                self.arrivals_in_hand -= 1;
-            }
+            Origin::Arrival { lane, .. } => self.intake.close(*lane),
             Origin::Due { route, key } => {
-                self.land(code, route, key);
                 if let Some(route) = self.route(route) {
-                    route.resumed();
+                    route.resumed(key);
                 }
+                self.land(code, route, key);
             }
             Origin::Ticket { route, key } => self.land(code, route, key),
         }
     }
 
     /// Keeps the live counts in step with what was stored.
-    fn account(&mut self, code: FiscalCode, effect: &Effect, flight: Option<&RouteId>) {
+    pub(super) fn account(
+        &mut self,
+        code: FiscalCode,
+        effect: &Effect,
+        flight: Option<(&RouteId, &FlightKey)>,
+    ) {
         match effect {
             Effect::Processed { message, deliveries, .. } => {
                 self.panics.remove(message);
@@ -315,13 +272,15 @@ impl State {
             }
             Effect::Settled { message, .. } => {
                 self.panics.remove(message);
-                if let Some(route) = flight.and_then(|route| self.route(route)) {
+                if let Some(route) = flight.and_then(|(route, _)| self.route(route)) {
                     route.settled();
                 }
             }
             Effect::Deferred { due, .. } => {
-                if let Some(route) = flight.and_then(|route| self.route(route)) {
-                    route.due_at(*due);
+                if let Some((route, key)) = flight
+                    && let Some(route) = self.route(route)
+                {
+                    route.deferred(key, *due);
                 }
             }
             Effect::Rejected { message, .. }
@@ -329,6 +288,8 @@ impl State {
             | Effect::Quarantined { message, .. } => {
                 self.panics.remove(message);
             }
+            // The walk keeps its own account.
+            Effect::Walked { .. } => {}
             Effect::AddressRefused { address, .. } => {
                 if let Some(active) = self.active.get(&code) {
                     active.cell.distrust(*address);
@@ -350,16 +311,22 @@ impl State {
         self.ticks = self.ticks.wrapping_add(1);
         let phase = u32::from(self.context.id.0);
         if self.ticks.wrapping_add(phase).is_multiple_of(LOOK_EVERY) {
-            self.read_some().await?;
+            self.look().await?;
         }
+        self.urge_walks();
         self.pull().await
     }
 
     /// A citizen's record changed: attempts already queued look at the new
     /// one before they start.
     pub(crate) async fn changed(&mut self, code: FiscalCode) -> Outcomes {
+        if !self.active.contains_key(&code) && !self.walks.knows(code) {
+            return Ok(());
+        }
+        let record = self.record(code).await?;
+        self.walks.renew(code, record.as_ref());
         if let Some(active) = self.active.get(&code) {
-            active.cell.store(self.record(code).await?);
+            active.cell.store(record);
         }
         Ok(())
     }
@@ -367,6 +334,7 @@ impl State {
     /// Start nothing new; answer when nothing is in flight.
     pub(crate) fn drain(&mut self, done: oneshot::Sender<()>) {
         self.draining.get_or_insert_with(Vec::new).push(done);
+        self.stop_walks();
         self.rest_if_drained();
     }
 
@@ -381,6 +349,7 @@ impl State {
 
     fn is_at_rest(&self) -> bool {
         self.buffer.is_empty()
+            && self.walks.is_at_rest()
             && self.routes.iter().all(RouteBook::is_empty)
             && self.active.values().all(|active| active.inputs.is_empty())
     }

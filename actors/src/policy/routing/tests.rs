@@ -19,7 +19,7 @@ use crate::domain::service::{Service, ServiceCategory};
 use crate::domain::time::Millis;
 use crate::policy::backoff::RetryPolicy;
 use crate::policy::fixture::{ACCEPTED_AT, citizen, device, message, route as name, service};
-use crate::policy::turn::{RouteEntry, RouteTable, consent, plan};
+use crate::policy::turn::{RouteEntry, RouteTable, Terms, consent, plan};
 
 const NOW: Millis = ACCEPTED_AT;
 const DAY: u64 = 24 * 60 * 60 * 1_000;
@@ -271,7 +271,8 @@ fn each_row_of_the_routing_table_is_planned_channel_by_channel_and_attempted_acc
         assert_eq!(of(Channel::Email).map(suppressed).collect::<Vec<_>>(), mails, "{row:?}");
         for record in deliveries.iter().filter(|record| record.endpoint.channel() != Channel::InApp)
         {
-            let now = consent(&message, record.endpoint, Some(&citizen), Some(&service), NOW);
+            let now =
+                consent(Terms::of(&message), record.endpoint, Some(&citizen), Some(&service), NOW);
             let why = suppressed(record).map(Outcome::Suppressed);
             assert_eq!(now.err(), why, "{row:?}");
             let attempted = planned.attempts.iter().any(|(at, _)| *at == record.endpoint);

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use super::{AT_ONCE, Answered, RouteEntry, RouteTable, Target, consent, plan, prepare, react};
+use super::{
+    AT_ONCE, Answered, RouteEntry, RouteTable, Target, Terms, consent, plan, prepare, react,
+};
 use crate::domain::answer::Answer;
 use crate::domain::citizen::{Citizen, Platform};
 use crate::domain::delivery::Endpoint;
@@ -130,7 +132,13 @@ fn a_service_switched_off_suppresses_what_is_queued() {
     service.enabled = false;
     let disabled = Outcome::Suppressed(Suppression::ServiceDisabled);
     for service in [Some(&service), None] {
-        let end = consent(&message(), endpoint(&citizen), Some(&citizen), service, ACCEPTED_AT);
+        let end = consent(
+            Terms::of(&message()),
+            endpoint(&citizen),
+            Some(&citizen),
+            service,
+            ACCEPTED_AT,
+        );
         assert_eq!(end.err(), Some(disabled));
     }
 }

@@ -1,36 +1,40 @@
 //! `araldo-loadtest bench email`: the server against smtp-source, in turn, as a table and as JSON.
 
-use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::super::Failure;
-use super::folder::Rounds;
-use super::kit::{BODY_BYTES, Traffic};
-use super::machine::Machine;
+use super::common::{Common, report, row};
+use super::kit::{Traffic, as_f64};
 use super::mail_round::{MailLoad, MailRound, Taker, mail_bytes, run as run_round};
+use super::postfix;
+use super::report::{Report, Row, number};
+use super::run::block_on;
 use super::spread::Spread;
 
-#[derive(Args)]
+#[derive(Debug, Args, Serialize)]
 #[command(after_help = "\
-Example:
-  araldo-loadtest bench email --araldo target/release/araldo --messages 100000 --json email.json
+Examples:
+  araldo-loadtest bench email --araldo target/release/araldo --alert --messages 200000 --json email.json
+      One alert to 200,000 citizens by mail.
+  araldo-loadtest bench email --araldo target/release/araldo --messages 100000
+      Single messages over HTTP, each one mail.
 
-Each round first lets Postfix's smtp-source send as many mails of the same size over as many sessions into smtp-sink: the
-reference. Then the server starts on an empty store, citizens with an address and no device are imported, and messages of 1 KB
-are sent over HTTP; each becomes one mail. A 201 means the message is on disk, so the rate is at most that of the intake. The
-line `ratio` is the median of the server's rate over the reference's. The exit code is 1 when anything was lost or doubled.
+Each round lets Postfix's smtp-source send as many mails of the same size over as many sessions into smtp-sink: the reference,
+before the server or, in every second round, after it. The server starts on an empty store and citizens with an address and no
+device are imported. With --alert one alert goes to all of them; without, messages of 1 KB are sent over HTTP, and since a 201
+means the message is on disk, the rate is at most that of the intake. The line `ratio` is the median of the server's rate over
+the reference's. The exit code is 1 when anything was lost or doubled; a missed budget is named and changes no exit code.
 smtp-source and smtp-sink come with Debian's package postfix.")]
 pub(crate) struct Arguments {
-    /// The server's binary
-    #[arg(long, value_name = "PATH")]
-    araldo: PathBuf,
-    /// Messages a round, each one mail
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    /// Mails a round
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     messages: u64,
+    /// One alert to as many citizens as there are to be mails, instead of single messages
+    #[arg(long, conflicts_with_all = ["connections", "citizens"])]
+    alert: bool,
     /// SMTP sessions, of the server and of the reference
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=1024))]
     sessions: u16,
@@ -40,161 +44,123 @@ pub(crate) struct Arguments {
     /// Citizens imported before the messages
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     citizens: u64,
-    /// Rounds, each on an empty store
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
-    rounds: u16,
     /// Who takes the server's mails
     #[arg(long, value_enum, default_value = "smtp-sink")]
     into: Taker,
-    /// Seed of the population
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Write all numbers as JSON to this file
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Folder for stores and logs; kept. Without it a temporary one is used and removed
-    #[arg(long, value_name = "FOLDER")]
-    folder: Option<PathBuf>,
-}
-
-#[derive(Serialize)]
-struct Report {
-    machine: Machine,
-    messages: u64,
-    sessions: u16,
-    connections: u16,
-    citizens: u64,
-    into: Taker,
-    body_bytes: usize,
-    mail_bytes: u64,
-    mails_per_second: Spread,
-    reference_per_second: Spread,
-    ratio: Spread,
-    accepted_per_second: Spread,
-    server_cpu_us_per_mail: Spread,
-    simulator_cpu_us_per_mail: Spread,
-    peak_rss_mb: Spread,
-    sound: bool,
-    rounds: Vec<MailRound>,
+    #[command(flatten)]
+    common: Common,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let report = runtime.block_on(all_rounds(arguments))?;
-    write_table(&mut std::io::stdout().lock(), &report)?;
-    if let Some(path) = &arguments.json {
-        let text = serde_json::to_vec_pretty(&report)?;
-        std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))?;
-    }
+    postfix::check()?;
+    let (mail_bytes, rounds) = block_on(all_rounds(arguments))?;
+    let report = fill(arguments, mail_bytes, &rounds)?;
+    report.publish(arguments.common.json.as_deref())?;
     Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn all_rounds(arguments: &Arguments) -> Result<Report, Failure> {
-    let folders = Rounds::new(arguments.folder.as_deref(), &arguments.araldo)?;
-    let mail_bytes = mail_bytes(folders.stage("size")?, arguments.seed).await?;
-    folders.done("size")?;
-    let load = MailLoad {
+async fn all_rounds(arguments: &Arguments) -> Result<(u64, Vec<MailRound>), Failure> {
+    let folders = arguments.common.folders()?;
+    let mut load = MailLoad {
         traffic: Traffic {
             messages: arguments.messages,
             connections: usize::from(arguments.connections),
         },
-        citizens: arguments.citizens,
+        alert: arguments.alert,
+        citizens: if arguments.alert { arguments.messages } else { arguments.citizens },
         sessions: arguments.sessions,
-        seed: arguments.seed,
+        seed: arguments.common.seed,
         into: arguments.into,
-        mail_bytes,
+        mail_bytes: 0,
+        server_first: false,
     };
+    load.mail_bytes = mail_bytes(folders.stage("size")?, load).await?;
+    folders.done("size")?;
     let mut rounds = Vec::new();
-    for number in 1..=arguments.rounds {
+    for number in 1..=arguments.common.rounds {
         let name = format!("round-{number}");
-        let shown = format!("round {number}/{}", arguments.rounds);
+        load.server_first = number % 2 == 0;
+        let shown = arguments.common.name(number);
         rounds.push(run_round(folders.stage(&name)?, load, &shown).await?);
         folders.done(&name)?;
     }
-    Ok(report(arguments, mail_bytes, rounds))
+    Ok((load.mail_bytes, rounds))
 }
 
-fn report(arguments: &Arguments, mail_bytes: u64, rounds: Vec<MailRound>) -> Report {
-    let over = |value: fn(&MailRound) -> f64| Spread::of(rounds.iter().map(value));
-    Report {
-        machine: Machine::read(),
-        messages: arguments.messages,
-        sessions: arguments.sessions,
-        connections: arguments.connections,
-        citizens: arguments.citizens,
-        into: arguments.into,
-        body_bytes: BODY_BYTES,
-        mail_bytes,
-        mails_per_second: over(|round| round.mails_per_second),
-        reference_per_second: over(|round| round.reference_per_second),
-        ratio: over(|round| round.ratio),
-        accepted_per_second: over(|round| round.accepted_per_second),
-        server_cpu_us_per_mail: over(|round| round.server_cpu_us_per_mail),
-        simulator_cpu_us_per_mail: over(|round| round.simulator_cpu_us_per_mail),
-        peak_rss_mb: over(|round| round.peak_rss_mb),
-        sound: rounds.iter().all(|round| round.is_sound(arguments.messages)),
-        rounds,
-    }
-}
-
-fn write_table(out: &mut impl Write, report: &Report) -> std::io::Result<()> {
-    writeln!(out, "machine: {}", report.machine.line())?;
-    writeln!(
-        out,
-        "{} messages of 1 KB over {} connections, mails of {} bytes over {} sessions into {}, {} rounds",
-        report.messages,
-        report.connections,
-        report.mail_bytes,
-        report.sessions,
-        match report.into {
+fn fill(arguments: &Arguments, mail_bytes: u64, rounds: &[MailRound]) -> Result<Report, Failure> {
+    let mut report = report("email", arguments, rounds)?;
+    let mails = number(as_f64(arguments.messages), 0);
+    let what = if arguments.alert {
+        format!("One alert to {mails} citizens")
+    } else {
+        format!("{mails} messages of 1 KB over {} connections", arguments.connections)
+    };
+    report.about = format!(
+        "{what}, mails of {} bytes over {} sessions into {}, {} rounds.",
+        number(as_f64(mail_bytes), 0),
+        arguments.sessions,
+        match arguments.into {
             Taker::SmtpSink => "smtp-sink",
             Taker::Simulator => "the simulator",
         },
-        report.rounds.len()
-    )?;
-    writeln!(out, "{:<38} {:>12} {:>12} {:>12}", "", "median", "min", "max")?;
-    let rows: [(&str, &Spread, usize); 7] = [
-        ("mails a second", &report.mails_per_second, 0),
-        ("smtp-source into smtp-sink a second", &report.reference_per_second, 0),
-        ("ratio of a round", &report.ratio, 3),
-        ("accepted (durable) a second", &report.accepted_per_second, 0),
-        ("server CPU a mail, us", &report.server_cpu_us_per_mail, 1),
-        ("simulator's CPU a mail, us", &report.simulator_cpu_us_per_mail, 1),
-        ("server RSS peak, MB", &report.peak_rss_mb, 1),
-    ];
-    // Nobody reads the CPU time of a sink.
-    let shown =
-        rows.iter().filter(|row| report.into == Taker::Simulator || !row.0.starts_with("sim"));
-    for (name, spread, digits) in shown {
-        let digits = *digits;
-        let (median, min, max) = (spread.median, spread.min, spread.max);
-        writeln!(out, "{name:<38} {median:>12.digits$} {min:>12.digits$} {max:>12.digits$}")?;
-    }
-    for (number, round) in report.rounds.iter().enumerate() {
-        write_round(out, number + 1, round)?;
-    }
-    writeln!(out, "ratio {:.3}", report.ratio.median)?;
-    let verdict = if report.sound {
-        "sound: every message became one mail"
+        rounds.len()
+    );
+    report.rows = rows(arguments, rounds);
+    report.ratio = Some(Spread::of(rounds.iter().map(MailRound::ratio)).median);
+    report.sound = rounds.iter().all(|round| round.is_sound(arguments.messages));
+    let what = if arguments.alert {
+        "every citizen got one mail"
     } else {
-        "NOT SOUND: see the rounds"
+        "every message became one mail"
     };
-    writeln!(out, "{verdict}")
+    report.verdict = if report.sound { what } else { "see the rounds" }.to_owned();
+    report.remarks = rounds.iter().map(remark).collect();
+    Ok(report)
 }
 
-fn write_round(out: &mut impl Write, number: usize, round: &MailRound) -> std::io::Result<()> {
+fn rows(arguments: &Arguments, rounds: &[MailRound]) -> Vec<Row> {
+    let ratio = row(rounds, "ratio of a round", 3, MailRound::ratio);
+    let mut rows = vec![
+        row(rounds, "mails a second", 0, |r| r.mails_per_second),
+        row(rounds, "smtp-source into smtp-sink a second", 0, |r| r.reference_per_second),
+        // The budget is an alert's: single messages are bound by their intake.
+        if arguments.alert { ratio.at_least(0.7) } else { ratio },
+    ];
+    if !arguments.alert {
+        let accepted = |round: &MailRound| round.accepted_per_second.unwrap_or_default();
+        rows.push(row(rounds, "accepted (durable) a second", 0, accepted));
+    }
+    let name = if arguments.alert {
+        "server CPU a mail, µs"
+    } else {
+        "server CPU a mail, intake included, µs"
+    };
+    rows.push(row(rounds, name, 1, |r| r.server_cpu_us_per_mail));
+    // Nobody reads the CPU time of a sink.
+    if arguments.into == Taker::Simulator {
+        rows.push(row(rounds, "simulator's CPU a mail, µs", 1, |r| r.simulator_cpu_us_per_mail));
+    }
+    rows.push(row(rounds, "server memory at its peak, MB", 1, |r| r.peak_rss_mb));
+    rows
+}
+
+fn remark(round: &MailRound) -> String {
     let at_rest = if round.at_rest { "yes" } else { "no" };
-    write!(
-        out,
-        "round {number}: delivered {}, failed {}, refused {}, gave up {}, at rest: {at_rest}",
+    let mut text = format!(
+        "delivered {}, failed {}, refused {}, gave up {}, at rest: {at_rest}",
         round.delivered, round.failed, round.refused, round.gave_up
-    )?;
-    match &round.audit {
-        Some(audit) => writeln!(
-            out,
+    );
+    if let Some(audit) = &round.audit {
+        text.push_str(&format!(
             "; at the simulator: {} mails, lost {}, duplicates {}, phantoms {}, excess {}",
             audit.delivered, audit.lost, audit.duplicates, audit.phantoms, audit.excess
-        ),
-        None => writeln!(out),
+        ));
     }
+    if let Some(audit) = &round.alert_audit {
+        text.push_str(&format!(
+            "; at the simulator: addresses reached {} of {}, missing {}, twice {}, strangers {}, duplicates {}",
+            audit.reached, audit.expected, audit.missing, audit.excess, audit.strangers, audit.duplicates
+        ));
+    }
+    text
 }

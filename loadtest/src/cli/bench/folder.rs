@@ -1,27 +1,57 @@
-//! Where the rounds of a bench live: a folder that is kept, or a temporary one that goes.
+//! Where the rounds of a bench live: a folder that is kept, or a temporary one that goes, once nobody writes to it any more.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use araldo_loadtest::stage::{SimLauncher, StageOptions};
+use rustix::process::{WaitOptions, wait};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::super::Failure;
+
+/// A killed child that has not ended in this time is left to the system.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Rounds {
     base: PathBuf,
     araldo: PathBuf,
+    /// Appended to every server's configuration.
+    extra_config: String,
     temporary: Option<TempDir>,
 }
 
+impl Drop for Rounds {
+    /// Children that were killed are gone only when the system says so; until then they may write to the folder.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + END_LIMIT;
+        while Instant::now() < deadline {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                // There is none.
+                Err(_) => return,
+            }
+        }
+    }
+}
+
 impl Rounds {
-    pub(super) fn new(folder: Option<&Path>, araldo: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(
+        folder: Option<&Path>,
+        araldo: &Path,
+        extra_config: String,
+    ) -> Result<Self, Failure> {
+        if !araldo.is_file() {
+            return Err(format!("--araldo {}: no such file", araldo.display()).into());
+        }
         let temporary = if folder.is_none() { Some(tempfile::tempdir()?) } else { None };
         let base = match (folder, &temporary) {
             (Some(folder), _) => folder.to_owned(),
             (None, Some(temporary)) => temporary.path().to_owned(),
             (None, None) => PathBuf::from("."),
         };
-        Ok(Self { base, araldo: araldo.to_owned(), temporary })
+        Ok(Self { base, araldo: araldo.to_owned(), extra_config, temporary })
     }
 
     /// The stage of a round, in an empty folder of its own.
@@ -35,7 +65,9 @@ impl Rounds {
         }
         let program = std::env::current_exe()?;
         let sim = SimLauncher { program, args: vec!["launch".to_owned()] };
-        Ok(StageOptions::new(self.araldo.clone(), sim, folder))
+        let mut options = StageOptions::new(self.araldo.clone(), sim, folder);
+        options.extra_config.clone_from(&self.extra_config);
+        Ok(options)
     }
 
     /// Removes what a round left, unless it is to be kept.

@@ -77,15 +77,19 @@ pub(super) async fn send_to(
 
 /// Requests of [`BODY_BYTES`] bytes, recipients in turn. Codici fiscali are worked out beforehand: 16 bytes each.
 pub(super) fn source(population: &Population, key: HeaderValue) -> Source {
-    let codes: Vec<String> =
-        (0..population.size()).map(|index| population.citizen(index).fiscal_code).collect();
+    source_to((0..population.size()).map(|index| population.citizen(index).fiscal_code), key)
+}
+
+/// The same to these citizens only.
+pub(super) fn source_to(codes: impl Iterator<Item = String>, key: HeaderValue) -> Source {
+    let codes: Vec<String> = codes.collect();
     let (head, tail) = frame();
-    let seed = population.size();
+    let seed = codes.len();
     Arc::new(move |index| {
-        let position = usize::try_from(index % codes.len() as u64).unwrap_or(0);
+        let position = usize::try_from(index % codes.len().max(1) as u64).unwrap_or(0);
         let mut body = String::with_capacity(BODY_BYTES);
         body.push_str(&head);
-        body.push_str(&codes[position]);
+        body.push_str(codes.get(position).map_or("", String::as_str));
         body.push_str(&tail);
         Outgoing {
             path: "/api/v1/messages",
@@ -106,6 +110,20 @@ fn frame() -> (String, String) {
         "La rata in scadenza si paga da questo messaggio, in pochi tocchi. ".repeat(fill / 60 + 1);
     let tail = format!("{opening}{}{closing}", &text[..fill]);
     (head, tail)
+}
+
+/// Waits until the server has nothing to do any more: less than a hundredth of a core over half a second. Compaction after an
+/// import would be measured otherwise.
+pub(super) async fn settle(stage: &Stage) {
+    const LOOK: Duration = Duration::from_millis(500);
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let cpu = || stage.server_usage().map_or(0.0, |usage| usage.cpu_seconds);
+    let mut quiet = 0;
+    while quiet < 2 && tokio::time::Instant::now() < deadline {
+        let before = cpu();
+        tokio::time::sleep(LOOK).await;
+        quiet = if cpu() - before <= 0.01 { quiet + 1 } else { 0 };
+    }
 }
 
 pub(super) fn simulators_cpu(stage: &Stage) -> f64 {

@@ -20,6 +20,14 @@ const SINK: &str = "/usr/sbin/smtp-sink";
 const SOURCE_HEADER: u64 = 190;
 const SOURCE: &str = "/usr/sbin/smtp-source";
 
+/// Whether both can be run.
+pub(super) fn check() -> Result<(), Failure> {
+    if Path::new(SINK).exists() && Path::new(SOURCE).exists() {
+        return Ok(());
+    }
+    Err(format!("{SINK} and {SOURCE} are needed: apt-get install postfix").into())
+}
+
 /// A running smtp-sink.
 pub(super) struct Sink {
     pub(super) address: SocketAddr,
@@ -29,9 +37,7 @@ pub(super) struct Sink {
 impl Sink {
     /// Starts it on a free port and waits until it listens.
     pub(super) async fn start() -> Result<Self, Failure> {
-        if !Path::new(SINK).exists() || !Path::new(SOURCE).exists() {
-            return Err(format!("{SINK} and {SOURCE} are needed: apt-get install postfix").into());
-        }
+        check()?;
         let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new(SINK);
         if rustix::process::geteuid().is_root() {

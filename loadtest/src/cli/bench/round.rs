@@ -1,4 +1,5 @@
-//! One round of `bench intake`: a fresh store, every citizen with one device, every message to a simulator.
+//! One round of `bench intake`: redis-benchmark and the server on a fresh store, in changing order; every citizen has one
+//! device, every message goes to a simulator.
 
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use super::super::Failure;
 use super::kit::{Traffic, as_f64, bar, import, megabytes, send, simulators_cpu, source};
+use super::redis;
 
 /// A round that does not come to rest in this time is reported as it stands.
 const REST_LIMIT: Duration = Duration::from_secs(300);
@@ -20,12 +22,18 @@ pub(super) struct Load {
     pub(super) connections: usize,
     pub(super) citizens: u64,
     pub(super) seed: u64,
+    /// Run redis-benchmark too.
+    pub(super) reference: bool,
+    /// The server first, then the reference.
+    pub(super) server_first: bool,
 }
 
 /// The numbers of a round.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Round {
     pub(super) accepted_per_second: f64,
+    /// redis-benchmark's SETs.
+    pub(super) reference_per_second: Option<f64>,
     pub(super) delivered_per_second: f64,
     pub(super) accept_latency: Latency,
     pub(super) delivery_latency: Latency,
@@ -44,6 +52,11 @@ pub(super) struct Round {
 }
 
 impl Round {
+    /// Over redis-benchmark's rate.
+    pub(super) fn ratio(&self) -> Option<f64> {
+        Some(self.accepted_per_second / self.reference_per_second?.max(1e-6))
+    }
+
     /// Whether the numbers are those of a complete, correct run.
     pub(super) fn is_sound(&self) -> bool {
         self.at_rest
@@ -55,6 +68,29 @@ impl Round {
 }
 
 pub(super) async fn run(options: StageOptions, load: Load, name: &str) -> Result<Round, Failure> {
+    let folder = options.folder.join("redis");
+    let reference = async {
+        if !load.reference {
+            return Ok::<_, Failure>(None);
+        }
+        let shown = bar(name, "SETs of redis-benchmark", load.messages);
+        shown.tick();
+        let connections = u16::try_from(load.connections).unwrap_or(u16::MAX);
+        let rate = redis::durable_sets(&folder, load.messages, connections).await?;
+        shown.finish_and_clear();
+        Ok(Some(rate))
+    };
+    if load.server_first {
+        let mut round = run_server(options, load, name).await?;
+        round.reference_per_second = reference.await?;
+        return Ok(round);
+    }
+    let rate = reference.await?;
+    let round = run_server(options, load, name).await?;
+    Ok(Round { reference_per_second: rate, ..round })
+}
+
+async fn run_server(options: StageOptions, load: Load, name: &str) -> Result<Round, Failure> {
     let stage = Stage::start(options).await?;
     let measured = measure(&stage, load, name).await;
     let ended = stage.shutdown().await;
@@ -91,6 +127,7 @@ async fn measure(stage: &Stage, load: Load, name: &str) -> Result<Round, Failure
     let window = as_f64(last_us.saturating_sub(report.started_us)) / 1e6;
     Ok(Round {
         accepted_per_second: report.accepted_per_second(),
+        reference_per_second: None,
         delivered_per_second: if window > 0.0 { as_f64(audit.delivered) / window } else { 0.0 },
         accept_latency: Latency::of_us(&report.latency_us),
         delivery_latency: audit.latency,

@@ -72,6 +72,7 @@ fn email(change: impl FnOnce(&mut Content)) -> Email {
         timezone: None,
         message: Arc::new(message),
         service: Arc::new(service()),
+        shared: false,
     }
 }
 
@@ -297,11 +298,15 @@ fn no_text_makes_a_mail_out_of_proportion() {
 #[ignore = "a measurement"]
 #[expect(clippy::print_stderr, reason = "the figure is its result")]
 fn cost_of_a_mail() {
-    let composer = composer("Araldo <no-reply@araldo.example.it>");
-    for (name, markdown) in
-        [("500 characters", MARKDOWN.repeat(2)), ("10,000 characters", MARKDOWN.repeat(40))]
-    {
-        let mut email = email(full);
+    let writer = || composer("Araldo <no-reply@araldo.example.it>");
+    for (name, shared, markdown) in [
+        ("500 characters", false, MARKDOWN.repeat(2)),
+        ("500 characters to many", true, MARKDOWN.repeat(2)),
+        ("10,000 characters", false, MARKDOWN.repeat(40)),
+        ("10,000 characters to many", true, MARKDOWN.repeat(40)),
+    ] {
+        let composer = writer();
+        let mut email = Email { shared, ..email(|_| {}) };
         Arc::make_mut(&mut email.message).content.markdown = markdown;
         let rounds = 5_000_u32;
         let begin = Instant::now();
@@ -312,6 +317,7 @@ fn cost_of_a_mail() {
         let cost = begin.elapsed() / rounds;
         eprintln!("{name}: {cost:?} a mail of {bytes} bytes");
     }
+    let composer = writer();
     for markdown in hostile() {
         let mut email = email(full);
         Arc::make_mut(&mut email.message).content.markdown = markdown.clone();
@@ -319,5 +325,32 @@ fn cost_of_a_mail() {
         let bytes = composer.message(&email).unwrap().bytes.len();
         let start: String = markdown.chars().take(10).collect();
         eprintln!("{start:?}…: {:?} a mail of {bytes} bytes", begin.elapsed());
+    }
+}
+
+#[test]
+fn a_shared_text_makes_the_same_mail_for_each_reader_as_one_of_their_own() {
+    let composer = composer("Araldo <no-reply@example.it>");
+    for (number, code) in ["AAAAAA00A00A000A", "BBBBBB00B00B000B"].into_iter().enumerate() {
+        let mut own = email(|_| {});
+        let message = Arc::make_mut(&mut own.message);
+        message.fiscal_code = FiscalCode::parse(code).unwrap();
+        own.to = format!("citizen{number}@example.org");
+        let shared = Email { shared: true, ..own.clone() };
+        let expected = composer.message(&own).unwrap();
+        assert_eq!(composer.message(&shared).unwrap(), expected);
+        assert_eq!(composer.message(&shared).unwrap(), expected, "kept");
+    }
+}
+
+#[test]
+fn a_shared_text_is_kept_apart_by_language_and_due_dates_by_reader() {
+    let composer = composer("Araldo <no-reply@example.it>");
+    let first = Email { shared: true, ..email(full) };
+    let elsewhere = Email { timezone: Some("America/New_York".to_owned()), ..first.clone() };
+    let other = Email { language: Language::German, ..first.clone() };
+    for email in [first, elsewhere, other] {
+        let own = Email { shared: false, ..email.clone() };
+        assert_eq!(composer.message(&email), composer.message(&own));
     }
 }

@@ -10,7 +10,7 @@ use crate::domain::citizen::Language;
 use crate::domain::delivery::DeliveryRecord;
 use crate::domain::id::AddressId;
 use crate::domain::service::Service;
-use crate::policy::turn::Prepared;
+use crate::policy::turn::{Prepared, Terms};
 
 fn routes() -> RouteTable {
     RouteTable::new(vec![
@@ -112,7 +112,7 @@ fn a_mail_goes_to_the_address_of_the_moment_of_the_attempt() {
 fn a_mail_follows_what_citizen_and_operator_want_now() {
     let suppressed = Outcome::Suppressed;
     let end = |citizen: Option<&Citizen>, service: Option<&Service>, now| {
-        consent(&message(), Endpoint::Mailbox, citizen, service, now).err()
+        consent(Terms::of(&message()), Endpoint::Mailbox, citizen, service, now).err()
     };
     let (known, service) = (citizen(), service());
     assert_eq!(end(Some(&known), Some(&service), ACCEPTED_AT), None);
