@@ -30,9 +30,9 @@ test: setup contract browser ## All suites: unit, contract, integration and cras
 demo: ## A morning of messages to 200,000 synthetic citizens
 	cargo run --release --locked -- demo
 
-bench: ## Measure the intake (docs/benchmarks.md)
+bench: setup ## All benches, three rounds each (docs/benchmarks.md); reports and tables in target/bench
 	cargo build --release --locked --workspace
-	target/release/araldo-loadtest bench intake --araldo target/release/araldo
+	./scripts/bench.sh
 
 openapi: ## Write docs/api/openapi.json from the handlers
 	cargo run --quiet --locked -- openapi > docs/api/openapi.json

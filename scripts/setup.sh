@@ -2,19 +2,20 @@
 # Installs what building and testing Araldo need on Debian, if it is missing:
 # a C compiler (for the TLS library), Node.js (for the contract test) and Postfix
 # (for the mail tests and the e-mail bench, which run one of their own; the
-# system's is not used), Chromium with a font for the citizen page's tests, and
-# Prometheus (for the dashboards' test, which runs one of its own).
+# system's is not used), Chromium with a font for the citizen page's tests,
+# h2load (for the push bench), and Prometheus and Redis (for the dashboards' test
+# and the intake bench, which run ones of their own).
 # The Rust toolchain comes by rustup, from rust-toolchain.toml.
 set -euo pipefail
 
 missing=()
-prometheus=()
+servers=()
 
-# Prometheus is only a program here: its service is masked before the package
-# comes, so that neither the installation nor the next boot starts it. A service
-# that is there already is somebody's, and left alone.
-install_prometheus() {
-  local unit=/etc/systemd/system/prometheus.service policy=/usr/sbin/policy-rc.d
+# Prometheus and Redis are only programs here: their service is masked before
+# the package comes, so that neither the installation nor the next boot starts
+# it. A service that is there already is somebody's, and left alone.
+install_server() {
+  local package=$1 unit=/etc/systemd/system/$1.service policy=/usr/sbin/policy-rc.d
   mkdir -p "$(dirname "$unit")"
   [ -e "$unit" ] || [ -L "$unit" ] || ln -s /dev/null "$unit"
   # Without systemd the package would start it by its init script.
@@ -23,9 +24,9 @@ install_prometheus() {
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
   fi
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends prometheus
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package"
   if [ ! -d /run/systemd/system ] && command -v update-rc.d >/dev/null; then
-    update-rc.d prometheus disable
+    update-rc.d "$package" disable
   fi
 }
 
@@ -37,11 +38,14 @@ redis=
 command -v redis-server >/dev/null && command -v redis-cli >/dev/null || redis=redis-server
 missing+=($redis)
 [ -x /usr/bin/chromium ] || missing+=(chromium fonts-liberation)
-# Asked for apart: its package starts a service and recommends another one.
-[ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ] || prometheus=(prometheus)
+command -v h2load >/dev/null || missing+=(nghttp2-client)
+command -v redis-benchmark >/dev/null || missing+=(redis-tools)
+# Asked for apart: these packages start a service and recommend others.
+[ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ] || servers+=(prometheus)
+command -v redis-server >/dev/null || servers+=(redis-server)
 
-if [ $((${#missing[@]} + ${#prometheus[@]})) -gt 0 ]; then
-  echo "installing: ${missing[*]} ${prometheus[*]}"
+if [ $((${#missing[@]} + ${#servers[@]})) -gt 0 ]; then
+  echo "installing: ${missing[*]} ${servers[*]}"
   if [ "$(id -u)" -ne 0 ]; then
     echo "run as root, or install them yourself and try again" >&2
     exit 1
@@ -52,9 +56,9 @@ if [ $((${#missing[@]} + ${#prometheus[@]})) -gt 0 ]; then
   if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}"
   fi
-  if [ ${#prometheus[@]} -gt 0 ]; then
-    install_prometheus
-  fi
+  for server in "${servers[@]}"; do
+    install_server "$server"
+  done
 fi
 
 command -v cargo >/dev/null || {

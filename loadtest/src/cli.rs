@@ -8,6 +8,7 @@ mod bench;
 mod launch;
 mod reference;
 mod sim;
+mod store_size;
 
 /// Any failure of a command, already worded for the person at the keyboard.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -39,6 +40,9 @@ enum Command {
     /// Run the bare client loop described by a file
     #[command(hide = true)]
     Reference(reference::Arguments),
+    /// Flush, merge and measure a store nobody has open
+    #[command(hide = true)]
+    StoreSize(store_size::Arguments),
 }
 
 pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
@@ -47,5 +51,6 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Bench(arguments) => bench::run(arguments),
         Command::Launch(arguments) => launch::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
+        Command::StoreSize(arguments) => store_size::run(&arguments),
     }
 }

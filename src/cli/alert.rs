@@ -47,6 +47,10 @@ pub enum Alert {
     /// Let a paused one go on.
     Resume(One),
     /// Stop one for good; what has reached an inbox stays there.
+    ///
+    /// No attempt of it starts from the call on. The answer comes when what
+    /// waited has ended: at once, or within seconds while attempts made again
+    /// are under way. Until then the alert is shown as it was.
     Cancel(One),
     /// What became of one, inbox and route by route.
     Report(One),
@@ -79,6 +83,7 @@ pub struct Show {
     #[command(flatten)]
     one: One,
     /// Show its progress until it ends: bars on a terminal, lines elsewhere.
+    /// Ctrl-C ends the showing, not the alert.
     #[arg(long)]
     follow: bool,
 }
@@ -197,7 +202,8 @@ fn call(client: &Client, call: &Call<'_>) -> Result<Answer, CliError> {
 /// What to do about a refusal.
 fn hint(refusal: &str) -> &'static str {
     if refusal.contains("permission ApiAlertWrite") {
-        "\n  give it to the service: araldo services put SERVICE ... --group ApiAlertWrite"
+        "\n  give it to the service beside those it has (araldo services show SERVICE): \
+         araldo services put SERVICE ... --group ApiAlertWrite --group ..."
     } else if refusal.starts_with("404") {
         "\n  see the alerts there are: araldo alert list"
     } else {

@@ -37,11 +37,27 @@ pub fn table(header: &[&str], rows: &[Vec<String>]) -> Result<(), CliError> {
     Ok(out.flush()?)
 }
 
-/// A member of an object as text; empty when absent.
+/// A member of an object as text in one line; empty when absent. What others
+/// wrote, such as a subject, may hold what a terminal would obey: that becomes
+/// blanks.
 pub fn text_of(value: &Value, name: &str) -> String {
     match &value[name] {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => text.replace(char::is_control, " "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::text_of;
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_shown_to_it() {
+        let value = json!({"subject": "Allerta\r\nmeteo\u{1b}[31m \u{9b}2J rossa", "count": 3});
+        assert_eq!(text_of(&value, "subject"), "Allerta  meteo [31m  2J rossa");
+        assert_eq!((text_of(&value, "count"), text_of(&value, "x")), ("3".into(), String::new()));
     }
 }

@@ -8,6 +8,10 @@ use super::advice::is_this_machine;
 use super::reader::Reader;
 use super::types::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
 
+/// What an alert's way through the inboxes is called beside those of the routes,
+/// in its progress and in metrics.
+const WALK: &str = "inbox";
+
 /// Reads every route whose kind is known.
 pub fn read_all(reader: &Reader<'_>) -> Vec<RouteConfig> {
     reader.route_names().into_iter().filter_map(|name| read(reader, name)).collect()
@@ -43,6 +47,10 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
         Provider::Smtp(_) => reader.size(&key("sessions"), 1..=256),
         _ => reader.size(&key("connections"), 1..=256),
     };
+    if name == WALK {
+        reader
+            .refuse(&key("kind"), "a route cannot be named \"inbox\": alerts have a walk so named");
+    }
     match RouteId::parse(name) {
         Ok(id) => Some(RouteConfig { id, provider, connections, retry_base, retry_max }),
         Err(invalid) => {

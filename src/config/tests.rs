@@ -230,3 +230,9 @@ fn the_example_for_one_node_is_valid() {
     let config = load_all(text, &[], &[]).expect("valid").config;
     assert_eq!(config.routes.len(), 3);
 }
+
+#[test]
+fn no_route_is_named_as_the_walk_of_an_alert_through_the_inboxes() {
+    let errors = errors_of(&APPLE.replace("route.apple", "route.inbox"));
+    assert!(errors.contains("a route cannot be named \"inbox\""), "{errors}");
+}

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::HeaderMap;
 use hyper::header::CONTENT_LENGTH;
 use serde::de::value::{self, MapAccessDeserializer};
-use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::app::App;
 use super::problem::{Kind, Problem};
@@ -117,7 +117,17 @@ pub fn fault<T: DeserializeOwned>(body: &[u8]) -> Option<(String, String)> {
         path => path.to_owned(),
     };
     let inner = error.into_inner();
-    if inner.is_data() { Some(explain(path, &inner.to_string())) } else { Some(syntax(&inner)) }
+    let message = inner.to_string();
+    if inner.is_data() {
+        return Some(explain(path, &message));
+    }
+    // Where a word is wanted serde_json calls a number or null a fault of the
+    // syntax.
+    let is_json = || serde_json::from_slice::<IgnoredAny>(body).is_ok();
+    if message.starts_with("expected value") && !path.is_empty() && is_json() {
+        return Some((path, "must be one of the known words".to_owned()));
+    }
+    Some(syntax(&inner))
 }
 
 fn syntax(error: &serde_json::Error) -> (String, String) {
@@ -269,6 +279,9 @@ mod tests {
         let (field, reason) = told(r#"{"inner":{"count":1},"level":"RSSMRA85T10A562S"}"#);
         assert_eq!(field, "level");
         assert_eq!(reason, "must be \"LOW\" or \"HIGH\"");
+        let (field, reason) = told(r#"{"inner":{"count":1},"level":1}"#);
+        assert_eq!((field.as_str(), reason.as_str()), ("level", "must be one of the known words"));
+        assert_eq!(told(r#"{"inner":{"count":1},"level":nope}"#).0, "", "that is no JSON");
     }
 
     #[test]

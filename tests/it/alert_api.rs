@@ -148,6 +148,7 @@ async fn every_field_that_is_refused_is_named_with_its_place() {
         (texts(json!({"it": text("Avviso a tutti")})), "texts", "it_IT, en_GB"),
         (texts(json!({"it_IT": text("breve")})), "texts.it_IT.subject", "10 to 120"),
         (texts(json!({"it_IT": long})), "texts.it_IT.subject", "10 to 120"),
+        (texts(json!({"it_IT": text(&" ".repeat(20))})), "texts.it_IT.subject", "not be blank"),
         (texts(json!({"it_IT": wide})), "texts.it_IT.markdown", "is missing"),
         (texts(json!({"it_IT": ["a", "b"]})), "texts.it_IT", "must be an object"),
         (
@@ -171,12 +172,16 @@ async fn every_field_that_is_refused_is_named_with_its_place() {
         (areas(json!([])), "audience.areas", "1 to 10000"),
         (areas(json!(vec!["03"; 10_001])), "audience.areas", "1 to 10000"),
         (areas(json!(["03", "15146"])), "audience.areas[1]", "ISTAT"),
-        (areas(json!(["21"])), "audience.areas[0]", "ISTAT"),
+        (areas(json!(["21"])), "audience.areas[0]", "01 to 20"),
+        (areas(json!(["999"])), "audience.areas[0]", "existing province"),
         (areas(json!(["03", 15146])), "audience.areas[1]", "must be a text"),
         (with("lane", json!("express")), "lane", "\"emergency\""),
+        (with("lane", json!(1)), "lane", "one of the known words"),
+        (with("fallback_language", json!(1)), "fallback_language", "one of the known words"),
         (expires("domani"), "expires_at", "RFC 3339"),
         (expires("2999-01-01T00:00:00"), "expires_at", "zone"),
         (expires("2999-01-01T00:00:00Z"), "expires_at", "1 minute to 7 days"),
+        (expires("9999-12-31T23:59:59Z"), "expires_at", "1 minute to 7 days"),
         (expires(&ahead(Duration::from_secs(50))), "expires_at", "1 minute to 7 days"),
         (expires("2020-01-01T00:00:00Z"), "expires_at", "1 minute to 7 days"),
         (with("require_secure_channels", json!("yes")), "require_secure_channels", "true or false"),
@@ -212,6 +217,12 @@ async fn all_that_is_wrong_is_said_at_once_and_nothing_of_it_repeated() {
     }
     let shown = problem.to_string();
     assert!(!shown.contains("RSSRSO") && !shown.contains("Rosa"), "{shown}");
+    // Names that are no languages, whatever stands under them.
+    let name = |number: usize| (format!("RSSRSO85T50A562X{number}"), json!({"subject": number}));
+    let names: serde_json::Map<_, _> = (0..3_000).map(name).collect();
+    let problem = json_of(post(&api, &key, &with("texts", names.into())).await).await;
+    assert_eq!(problem["errors"].as_array().map(Vec::len), Some(1), "{problem}");
+    assert!(!problem.to_string().contains("RSSRSO"), "{problem}");
     let unknown = json_of(post(&api, &key, &with("areas", json!(["03"]))).await).await;
     let detail = unknown["detail"].as_str().expect("a detail");
     assert!(detail.contains("a field \"areas\" that is not known"), "{unknown}");

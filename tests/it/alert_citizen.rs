@@ -16,7 +16,8 @@ async fn house() -> (House, String, String) {
     let rosa = json!({"languages": ["de_DE", "it_IT"], "municipality": "015146"});
     house.citizen(ROSA, rosa).await;
     house.citizen(LUCA, json!({"municipality": "058091"})).await;
-    let key = house.service("allerte", json!({"groups": ["ApiAlertWrite"]})).await;
+    let groups = json!({"groups": ["ApiAlertWrite", "ApiMessageRead"]});
+    let key = house.service("allerte", groups).await;
     (house, key, token(ROSA))
 }
 
@@ -143,5 +144,20 @@ async fn an_alert_is_found_by_its_words_and_is_part_of_the_export() {
     let data = data.json();
     let messages = data["messages"].as_array().unwrap();
     assert_eq!(messages.len(), 1, "{data}");
+    house.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_sends_an_alert_does_not_learn_who_is_in_its_audience() {
+    let (house, key, rosa) = house().await;
+    let id = alert(&house, &key, json!({"areas": ["015"]})).await;
+    house.get(&rosa, &format!("{MESSAGES}/{id}")).await.expect(200);
+    let mut answers = Vec::new();
+    for citizen in [ROSA, LUCA] {
+        let path = format!("/api/v1/messages/{citizen}/{id}");
+        let headers = [("ocp-apim-subscription-key", key.as_str())];
+        answers.push(house.call(Method::GET, &path, &headers, "").await.expect(404).json());
+    }
+    assert_eq!(answers[0], answers[1], "one lives in the area, one does not");
     house.stop().await;
 }

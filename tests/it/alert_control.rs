@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use araldo_loadtest::client::Client;
+use araldo_loadtest::population::{Citizen, Mix, Population};
 use araldo_loadtest::simulator::Behaviour;
 use araldo_loadtest::simulator::mix::mix2;
+use araldo_loadtest::stage::StageOptions;
 use hyper::StatusCode;
 use hyper::header::HeaderValue;
 use serde_json::Value;
@@ -14,7 +16,8 @@ use tokio::time::Instant;
 
 use crate::alert_kit::walk;
 use crate::alert_town::{
-    ROUTES, Residents, Town, at_home, everyone, judge, number, records, requests, settled, taken,
+    ROUTES, Residents, Town, at_home, everyone, home, judge, number, records, requests, settled,
+    taken,
 };
 use crate::stage_kit::{Person, until};
 
@@ -93,9 +96,10 @@ impl Flood {
     }
 }
 
-/// What all routes say together.
+/// What all routes say together. One without a walk never came to it.
 fn sum(view: &Value, field: &str) -> u64 {
-    ROUTES.iter().map(|(route, _)| number(walk(view, route), field)).sum()
+    let walks = view["progress"]["walks"].as_array().unwrap().iter();
+    walks.filter(|walk| walk["walk"] != "inbox").map(|walk| number(walk, field)).sum()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -180,6 +184,40 @@ async fn what_waits_of_a_paused_alert_is_cancelled_after_a_crash() {
     flood.town.setting.rest(LIMIT).await;
     flood.town.setting.assert_conserved().await;
     flood.town.setting.stage.shutdown().await.unwrap();
+}
+
+/// Everybody has an address, nobody a device.
+fn readers(seed: u64, count: u64) -> Residents {
+    let change = |_: u64, citizen: &mut Citizen| citizen.municipality = home();
+    Residents { population: Population::new(seed, count, Mix::MailOnly), change }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_mail_after_mail_goes_out_none_starts_once_a_stop_is_answered() {
+    const SESSIONS: u32 = 4;
+    let change = |options: &mut StageOptions| options.sessions = SESSIONS;
+    let town = Town::with(readers(15, 3_000), 4, change).await;
+    let id = town.herald.send(at_home()).await;
+    for order in ["pause", "pause", "pause", "pause", "pause", "cancel"] {
+        let before = taken(&town.setting).await;
+        until("it goes on", LIMIT, || async { taken(&town.setting).await > before + 40 }).await;
+        town.herald.change(&id, order).await.expect(200);
+        let answered = requests(&town.setting).await;
+        let after = settled(&town.setting).await;
+        // Each session may have been about to say what it had begun.
+        assert!(after <= answered + u64::from(SESSIONS), "{order}: {answered}, then {after}");
+        assert_eq!(town.setting.stage.status().await.unwrap()["unaccounted"]["deliveries"], 0);
+        if order == "pause" {
+            town.herald.change(&id, "resume").await.expect(200);
+        }
+    }
+    town.setting.rest(LIMIT).await;
+    let view = town.herald.view(&id).await;
+    assert_eq!(view["status"], "cancelled", "{view}");
+    assert_eq!(sum(&view, "delivered"), taken(&town.setting).await, "{view}");
+    assert_eq!(town.setting.mails().await.1, 0, "repeated");
+    town.setting.assert_conserved().await;
+    town.setting.stage.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::alert_kit::walk;
 use crate::alert_town::{Reached, Residents, Town, at_home, judge, number, taken};
-use crate::stage_kit::{refusal, until};
+use crate::stage_kit::{Server, refusal, until};
 use crate::store_erase::rows;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -85,6 +85,18 @@ impl Outage {
             routes.iter().any(|one| one["name"] == self.route && one["state"] == "down")
         })
         .await;
+        // What left before has been answered.
+        until("its provider is left alone", LIMIT, || async {
+            let before = self.requests().await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            self.requests().await <= before + 1
+        })
+        .await;
+    }
+
+    /// Attempts that the provider which is away has received.
+    async fn requests(&self) -> u64 {
+        self.town.provider(self.route).books().await.unwrap().requests
     }
 
     async fn view(&self) -> Value {
@@ -108,12 +120,10 @@ impl Outage {
     async fn stands(&self) {
         self.is_down().await;
         let folder = self.town.setting.stage.store_folder();
-        let provider = self.town.provider(self.route);
         let look = async || {
             let view = self.view().await;
             assert_eq!(view["status"], "running", "{view}");
-            let requests = provider.books().await.unwrap().requests;
-            (walk(&view, self.route).clone(), requests, size(&folder))
+            (walk(&view, self.route).clone(), self.requests().await, size(&folder))
         };
         let before = look().await;
         tokio::time::sleep(WATCH).await;
@@ -175,9 +185,14 @@ async fn a_crash_during_an_outage_finds_no_heap_in_the_store_and_loses_nothing()
     assert!(count("cursors") <= walks, "{} cursors", count("cursors"));
     let bytes: usize = tables["cursors"].iter().map(|(key, value)| key.len() + value.len()).sum();
     assert!(bytes < 100 * usize::try_from(walks).unwrap(), "{bytes} bytes of cursors");
-    stage.restart_server().await.unwrap();
+    // A stage would wait for Google, people do not.
+    let before = outage.requests().await;
+    let server = Server::start(outage.town.setting.stage.config_file()).await;
+    let again = || async { outage.requests().await > before };
+    until("Google is asked again", LIMIT, again).await;
     outage.stands().await;
     let repeated = outage.ends().await;
     assert!(repeated <= 256 * u64::from(PARTITIONS), "{repeated} repeated");
+    assert_eq!(server.signal("TERM").await, Some(0));
     outage.town.setting.stage.shutdown().await.unwrap();
 }

@@ -33,6 +33,7 @@ contract!(
     every_run_of_an_inbox_walk_takes_a_place,
     progress_adds_the_partitions_up,
     walks_are_told_apart_by_route,
+    a_routes_first_step_is_there_whole_or_not_at_all,
 );
 
 async fn an_alert_is_accepted_once_and_answered_as_it_is_now(store: &dyn Store) {
@@ -271,4 +272,28 @@ async fn walks_are_told_apart_by_route(store: &dyn Store) {
     assert_eq!(names(3).await, [] as [Walk; 0]);
     let beyond = araldo_actors::domain::id::PartitionId(crate::store_fixture::PARTITIONS);
     assert!(store.cursors(beyond, id(1)).await.is_err());
+}
+
+async fn a_routes_first_step_is_there_whole_or_not_at_all(store: &dyn Store) {
+    const ROUTES: usize = 150;
+    let person = residents(0, 1)[0];
+    register(store, &[person]).await;
+    accepted(store, 1).await;
+    let (partition, epoch) = open(store, person).await;
+    let done = std::cell::Cell::new(false);
+    let stores = async {
+        for n in 0..ROUTES {
+            let first = push_step(1, &format!("route-{n}"), 1, 0, &[Mark::Delivered]);
+            store.commit(partition, epoch, step(vec![first])).await.unwrap();
+        }
+        done.set(true);
+    };
+    let looks = async {
+        while !done.get() {
+            let walks = store.alert_progress(id(1)).await.unwrap().walks;
+            assert!(walks.len() <= store.cursors(partition, id(1)).await.unwrap().len());
+        }
+    };
+    tokio::join!(stores, looks);
+    assert_eq!(store.alert_progress(id(1)).await.unwrap().walks.len(), ROUTES);
 }

@@ -107,18 +107,24 @@ impl Alert {
         preferred.copied().unwrap_or(self.fallback)
     }
 
+    /// How long it goes out, in seconds, a begun one counted: it is accepted a
+    /// moment after its end was reckoned, and a day is a day.
+    fn seconds(&self) -> u32 {
+        let lasts = self.expires_at.since(self.accepted_at).as_millis();
+        u32::try_from(lasts.div_ceil(1_000)).unwrap_or(u32::MAX)
+    }
+
     /// The alert as one of `citizen`'s messages; none when it has no text.
     #[must_use]
     pub fn message_to(&self, citizen: &Citizen) -> Option<Message> {
         let text =
             self.texts.get(&self.language(citizen)).or_else(|| self.texts.values().next())?;
-        let lasts = self.expires_at.since(self.accepted_at).as_secs();
         Some(Message {
             id: self.id,
             fiscal_code: citizen.fiscal_code,
             service: self.service.clone(),
             accepted_at: self.accepted_at,
-            time_to_live: u32::try_from(lasts).unwrap_or(u32::MAX),
+            time_to_live: self.seconds(),
             lane: self.lane,
             feature_level: FeatureLevel::Standard,
             content: Content {
@@ -196,4 +202,27 @@ pub struct Cursor {
     pub totals: DeliveryTotals,
     /// Deliveries below `next` that are still to be tried again; bounded.
     pub stragglers: Vec<Straggler>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Alert, Audience, BTreeMap, Lane, Language, MessageId, Millis, ServiceId};
+
+    #[test]
+    fn an_alert_for_a_day_lasts_a_day_though_it_was_stored_a_moment_later() {
+        let alert = |accepted_at, expires_at| Alert {
+            id: MessageId::new(Millis(accepted_at), 1),
+            service: ServiceId::parse("s").expect("a service id"),
+            accepted_at: Millis(accepted_at),
+            expires_at: Millis(expires_at),
+            lane: Lane::Bulk,
+            texts: BTreeMap::new(),
+            fallback: Language::Italian,
+            audience: Audience::Everyone,
+            require_secure_channels: None,
+        };
+        assert_eq!(alert(1_003, 86_401_000).seconds(), 86_400);
+        assert_eq!(alert(1_000, 86_401_000).seconds(), 86_400);
+        assert_eq!(alert(1_000, 86_401_001).seconds(), 86_401);
+    }
 }

@@ -45,7 +45,8 @@ impl Area {
     pub fn parse(code: &str) -> Result<Self, InvalidId> {
         Self::read(code).ok_or(InvalidId {
             what: "area code",
-            rule: "an ISTAT code of a region (2 digits), province (3) or municipality (6)",
+            rule: "the ISTAT code of a region (01 to 20), of an existing province (3 digits) or of a \
+                   municipality in one (6 digits)",
         })
     }
 

@@ -25,6 +25,7 @@ mod program;
 mod push;
 mod push_round;
 mod redis;
+mod references;
 mod report;
 mod round;
 mod run;

@@ -82,6 +82,7 @@ pub struct Send {
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// Show its progress until it ends: bars on a terminal, lines elsewhere.
+    /// Ctrl-C ends the showing, not the alert.
     #[arg(long)]
     follow: bool,
     /// As JSON.

@@ -110,6 +110,10 @@ pub async fn resume(
 
 /// Stops a running or paused alert for good. What has reached an inbox stays
 /// there.
+///
+/// No attempt of it starts from the call on. It is answered when what waited
+/// has ended: at once, or within seconds while attempts made again are under
+/// way. Until then the alert is shown as it was.
 #[utoipa::path(
     post,
     path = "/api/operator/v1/alerts/{id}/cancel",

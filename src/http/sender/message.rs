@@ -182,7 +182,7 @@ fn created(recipient: FiscalCode, id: MessageId) -> Result<Response, Problem> {
             content_type = "application/problem+json"),
         (status = 403, description = "Another service sent it", body = ProblemBody,
             content_type = "application/problem+json"),
-        (status = 404, description = "No such message", body = ProblemBody,
+        (status = 404, description = "No such message, or an alert", body = ProblemBody,
             content_type = "application/problem+json"),
     )
 )]
@@ -199,6 +199,11 @@ pub async fn read(
     let (message, state) = found.ok_or_else(absent)?;
     if message.service != service.id {
         return Err(Problem::forbidden("another service sent this message"));
+    }
+    // A sender sees how many an alert reached, not whom: who is in the audience
+    // of an area would say where somebody lives.
+    if app.read(app.engine().alert(id)).await?.is_some() {
+        return Err(absent());
     }
     let read_status = read_status(&app, &service, &message).await?;
     Ok(Json(MessageResponse::new(message, &state, Some(&service), read_status)))

@@ -3,7 +3,7 @@
 //! Everything that is wrong is said at once, each with its place; of a list of
 //! thousands of areas only the first wrong ones are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use araldo_actors::domain::area::Area;
 use araldo_actors::domain::citizen::Language;
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::time::Millis;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -64,10 +64,10 @@ pub struct NewAlert {
 #[serde(deny_unknown_fields)]
 #[schema(as = AlertText)]
 struct AlertTextIn {
-    /// Subject.
+    /// Subject; not blank.
     #[schema(min_length = 10, max_length = 120)]
     subject: String,
-    /// Text in Markdown.
+    /// Text in Markdown; not blank.
     #[schema(min_length = 80, max_length = 10_000)]
     markdown: String,
 }
@@ -107,10 +107,16 @@ impl From<&Audience> for AudienceOut {
     }
 }
 
-/// Texts in the order they were sent, none lost: a language given twice is
-/// refused, not overwritten.
-#[derive(Debug)]
-struct Texts(Vec<(String, Object<AlertTextIn>)>);
+/// Texts by language. A language given twice is refused, not overwritten.
+///
+/// What stands under another name is passed over: such a name may be anything,
+/// somebody's too, and there may be thousands, so nothing of it comes back.
+#[derive(Debug, Default)]
+struct Texts {
+    known: BTreeMap<Language, Object<AlertTextIn>>,
+    twice: BTreeSet<Language>,
+    has_others: bool,
+}
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -129,11 +135,23 @@ impl<'de> Visitor<'de> for TextsVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
-        let mut texts = Vec::new();
-        while let Some(text) = map.next_entry()? {
-            texts.push(text);
+        let mut texts = Texts::default();
+        while let Some(name) = map.next_key::<String>()? {
+            match language(&name) {
+                Some(language) if texts.known.contains_key(&language) => {
+                    map.next_value::<IgnoredAny>()?;
+                    texts.twice.insert(language);
+                }
+                Some(language) => {
+                    texts.known.insert(language, map.next_value()?);
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                    texts.has_others = true;
+                }
+            }
         }
-        Ok(Texts(texts))
+        Ok(texts)
     }
 }
 
@@ -182,24 +200,33 @@ impl NewAlert {
 
 impl Texts {
     fn check(self, faults: &mut Faults) -> BTreeMap<Language, AlertText> {
-        if self.0.is_empty() {
+        let Self { known, twice, has_others } = self;
+        if has_others {
+            faults.add("texts", format!("must have these languages only: {}", languages()));
+        } else if known.is_empty() {
             faults.add("texts", "must have at least one language");
         }
-        let mut texts = BTreeMap::new();
-        for (name, Object(text)) in self.0 {
-            let Some(language) = language(&name) else {
-                // Not repeated: a name may be anything.
-                faults.add("texts", format!("must have these languages only: {}", languages()));
-                continue;
-            };
-            faults.length(format!("texts.{name}.subject"), &text.subject, 10, 120);
-            faults.length(format!("texts.{name}.markdown"), &text.markdown, 80, 10_000);
-            let text = AlertText { subject: text.subject, markdown: text.markdown };
-            if texts.insert(language, text).is_some() {
-                faults.add(format!("texts.{name}"), "is given twice");
-            }
+        for language in twice {
+            faults.add(format!("texts.{}", code(language)), "is given twice");
         }
-        texts
+        let check = |(language, Object(text)): (Language, Object<AlertTextIn>)| {
+            let AlertTextIn { subject, markdown } = text;
+            let name = code(language);
+            written(faults, format!("texts.{name}.subject"), &subject, 10, 120);
+            written(faults, format!("texts.{name}.markdown"), &markdown, 80, 10_000);
+            (language, AlertText { subject, markdown })
+        };
+        known.into_iter().map(check).collect()
+    }
+}
+
+/// Checks what citizens read: its length in characters, and that there is
+/// something to read.
+fn written(faults: &mut Faults, field: String, text: &str, least: usize, most: usize) {
+    if !text.is_empty() && text.trim().is_empty() {
+        faults.add(field, "must not be blank");
+    } else {
+        faults.length(field, text, least, most);
     }
 }
 
@@ -293,8 +320,9 @@ fn expires_at(given: Option<&str>, now: Millis, faults: &mut Faults) -> Option<M
     let field = "expires_at";
     let Some(text) = given else { return Some(now.after(LASTS)) };
     let Some(instant) = zoned_instant(text) else {
-        let reason = "must be a date and time with a zone (RFC 3339), such as \
-                      2026-11-23T12:00:00Z or 2026-11-23T13:00:00+01:00";
+        // Both rules: what no calendar holds is refused here too.
+        let reason = "must be a date and time with a zone (RFC 3339), 1 minute to 7 days ahead, \
+                      such as 2026-11-23T12:00:00Z or 2026-11-23T13:00:00+01:00";
         faults.add(field, reason);
         return None;
     };

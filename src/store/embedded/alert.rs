@@ -119,13 +119,18 @@ impl AlertStore for EmbeddedStore {
     ) -> Result<Vec<(Walk, Cursor)>, StoreError> {
         self.check(partition)?;
         self.read(move |shared| {
-            shared.tables.view().cursors(&shared.routes.all(), partition.0, alert)
+            let view = shared.tables.view();
+            view.cursors(&view.routes()?, partition.0, alert)
         })
         .await
     }
 
     async fn alert_progress(&self, alert: MessageId) -> Result<AlertProgress, StoreError> {
-        self.read(move |shared| shared.tables.view().progress(&shared.routes.all(), alert)).await
+        self.read(move |shared| {
+            let view = shared.tables.view();
+            view.progress(&view.routes()?, alert)
+        })
+        .await
     }
 
     async fn visit(

@@ -20,17 +20,7 @@ pub(super) struct Routes(RwLock<HashMap<RouteId, u16>>);
 impl Routes {
     /// Reads the numbers given so far.
     pub(super) fn load(view: &View<'_>) -> Result<Self, StoreError> {
-        let mut numbers = HashMap::new();
-        for row in view.prefix(Table::Meta, &key::meta_routes()) {
-            let (at, name) = row?;
-            let number = at.get(1..).and_then(|bytes| bytes.try_into().ok());
-            let name = std::str::from_utf8(&name).ok().and_then(|name| RouteId::parse(name).ok());
-            let (Some(number), Some(name)) = (number.map(u16::from_be_bytes), name) else {
-                return Err(unreadable(Table::Meta, || "a route's number".to_owned()));
-            };
-            numbers.insert(name, number);
-        }
-        Ok(Self(RwLock::new(numbers)))
+        Ok(Self(RwLock::new(view.routes()?.into_iter().collect())))
     }
 
     /// The number of `route`.
@@ -52,5 +42,24 @@ impl Routes {
     /// Adds numbers that have become durable.
     pub(super) fn add(&self, new: impl IntoIterator<Item = (RouteId, u16)>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend(new);
+    }
+}
+
+impl View<'_> {
+    /// Every route with its number, as of this view. Rows that hold numbers are
+    /// read with these: a group's rows are seen a moment before its numbers are
+    /// shared.
+    pub(super) fn routes(&self) -> Result<Vec<(RouteId, u16)>, StoreError> {
+        let mut numbers = Vec::new();
+        for row in self.prefix(Table::Meta, &key::meta_routes()) {
+            let (at, name) = row?;
+            let number = at.get(1..).and_then(|bytes| bytes.try_into().ok());
+            let name = std::str::from_utf8(&name).ok().and_then(|name| RouteId::parse(name).ok());
+            let (Some(number), Some(name)) = (number.map(u16::from_be_bytes), name) else {
+                return Err(unreadable(Table::Meta, || "a route's number".to_owned()));
+            };
+            numbers.push((name, number));
+        }
+        Ok(numbers)
     }
 }

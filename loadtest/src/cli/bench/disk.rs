@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::Stdio;
 
 use araldo_loadtest::population::Population;
 use araldo_loadtest::stage::{Stage, StageOptions};
-use fjall::{Database, KeyspaceCreateOptions};
+use tokio::process::Command;
 
 use super::super::Failure;
 use super::alert::alert_service;
@@ -30,26 +31,21 @@ pub(super) fn folder_bytes(folder: &Path) -> f64 {
     entries.filter_map(Result::ok).map(size).sum()
 }
 
-/// Bytes of each table of a store nobody has open, flushed and merged.
-async fn table_bytes(store: &Path) -> Result<BTreeMap<String, u64>, Failure> {
-    let store = store.to_owned();
-    tokio::task::spawn_blocking(move || merged(&store)).await?
-}
-
-fn merged(store: &Path) -> Result<BTreeMap<String, u64>, Failure> {
-    let fault = |error: fjall::Error| format!("{}: {error}", store.display());
-    if !store.is_dir() {
-        return Err(format!("{}: there is no store", store.display()).into());
+/// Bytes of each table of a store nobody has open, flushed and merged: by this program's hidden command, since a process can be
+/// ended in the middle of it and a thread cannot.
+async fn table_bytes(program: &Path, store: &Path) -> Result<BTreeMap<String, u64>, Failure> {
+    let output = Command::new(program)
+        .arg("store-size")
+        .arg(store)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("the store could not be measured: {}", said.trim()).into());
     }
-    let database = Database::builder(store).open().map_err(fault)?;
-    let mut sizes = BTreeMap::new();
-    for name in database.list_keyspace_names() {
-        let table = database.keyspace(&name, KeyspaceCreateOptions::default).map_err(fault)?;
-        table.rotate_memtable_and_wait().map_err(fault)?;
-        table.major_compact().map_err(fault)?;
-        sizes.insert(name.to_string(), table.disk_space());
-    }
-    Ok(sizes)
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// What the two stores differ by, all tables together and by table.
@@ -72,8 +68,9 @@ pub(super) async fn compare(
     filled?;
     ended?;
     let store = |options: &StageOptions| options.folder.join("store/db");
-    let with = table_bytes(&store(with)).await?;
-    let without = table_bytes(&store(&without)).await?;
+    let program = &with.sim.program;
+    let without = table_bytes(program, &store(&without)).await?;
+    let with = table_bytes(program, &store(with)).await?;
     let citizens = as_f64(load.citizens);
     let sum = |tables: &BTreeMap<String, u64>| as_f64(tables.values().sum());
     let grown = |(name, bytes): (&String, &u64)| {
@@ -92,26 +89,4 @@ async fn fill(stage: &Stage, load: &PushLoad) -> Result<(), Failure> {
     let population = Population::new(load.seed, load.citizens, mix(load.provider));
     import(stage, &population, "the same citizens, no alert").await?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_store_is_measured_merged_and_a_row_more_makes_it_larger() {
-        let size = |rows: u64| {
-            let folder = tempfile::tempdir().unwrap();
-            {
-                let database = Database::builder(folder.path()).open().unwrap();
-                let table = database.keyspace("rows", KeyspaceCreateOptions::default).unwrap();
-                for row in 0..rows {
-                    table.insert(row.to_be_bytes(), [7; 100]).unwrap();
-                }
-            }
-            merged(folder.path()).unwrap()["rows"]
-        };
-        let (some, more) = (size(1_000), size(4_000));
-        assert!(some > 0 && more > some, "{some} {more}");
-    }
 }

@@ -1,11 +1,17 @@
-//! Where the rounds of a bench live: a folder that is kept, or a temporary one that goes.
+//! Where the rounds of a bench live: a folder that is kept, or a temporary one that goes, once nobody writes to it any more.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use araldo_loadtest::stage::{SimLauncher, StageOptions};
+use rustix::process::{WaitOptions, wait};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use super::super::Failure;
+
+/// A killed child that has not ended in this time is left to the system.
+const END_LIMIT: Duration = Duration::from_secs(5);
 
 pub(super) struct Rounds {
     base: PathBuf,
@@ -13,6 +19,21 @@ pub(super) struct Rounds {
     /// Appended to every server's configuration.
     extra_config: String,
     temporary: Option<TempDir>,
+}
+
+impl Drop for Rounds {
+    /// Children that were killed are gone only when the system says so; until then they may write to the folder.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + END_LIMIT;
+        while Instant::now() < deadline {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some(_)) => {}
+                Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+                // There is none.
+                Err(_) => return,
+            }
+        }
+    }
 }
 
 impl Rounds {

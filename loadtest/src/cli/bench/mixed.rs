@@ -18,12 +18,12 @@ use super::run::block_on;
 Example:
   araldo-loadtest bench mixed --araldo target/release/araldo --json mixed.json
 
-Each round starts the server on an empty store with one simulator over TLS and imports the citizens, one device each. Then, the
-last two in changing order:
+Each round starts the server on an empty store with one simulator over TLS and imports the citizens, one device each. Then:
   emergencies alone    personal messages of a service in the lane `emergency`, by the clock, for 10 seconds
   an alert alone       one bulk alert to everyone
   both                 bulk alerts to everyone, one after the other, with emergencies among them until there are enough samples
                        and the alert then under way has ended
+  an alert alone       again
 Latency is from the moment an emergency was due to the simulator's accept, both by this machine's clock: what a slow answer kept
 waiting has waited (no coordinated omission). `slowed` is the alert's rate alone over its rate among emergencies.
 The exit code is 1 when anything was lost or doubled; a missed budget is named and changes no exit code.")]
@@ -67,7 +67,6 @@ async fn all_rounds(arguments: &Arguments) -> Result<Vec<MixedRound>, Failure> {
             rate: arguments.rate,
             samples: arguments.samples,
             seed: arguments.common.seed,
-            mixed_first: number % 2 == 0,
         };
         rounds.push(run_round(options, load, &arguments.common.name(number)).await?);
         folders.done(&name)?;

@@ -1,5 +1,5 @@
-//! One round of `bench mixed`: emergencies on an idle server, an alert by itself, and alerts with emergencies among them; the
-//! last two in changing order.
+//! One round of `bench mixed`: emergencies on an idle server, an alert by itself, alerts with emergencies among them, and an
+//! alert by itself again, so that what drifts meanwhile meets both alike.
 //!
 //! Emergencies arrive by the clock, whatever became of those before them, and their latency counts from the moment they were
 //! due: one that had to wait for a connection, for its 201 or for a slow server has waited.
@@ -45,8 +45,6 @@ pub(super) struct MixedLoad {
     /// Emergencies among alerts, at least.
     pub(super) samples: u64,
     pub(super) seed: u64,
-    /// The alerts with emergencies first, then the one without.
-    pub(super) mixed_first: bool,
 }
 
 /// How long emergencies took.
@@ -65,7 +63,7 @@ pub(super) struct Emergencies {
 pub(super) struct MixedRound {
     pub(super) idle: Emergencies,
     pub(super) mixed: Emergencies,
-    /// Of the alert by itself.
+    /// Of the alerts by themselves.
     pub(super) alone_per_second: f64,
     /// Of the alerts with emergencies among them.
     pub(super) mixed_per_second: f64,
@@ -138,16 +136,14 @@ async fn measure(stage: &Stage, load: MixedLoad, name: &str) -> Result<MixedRoun
     let scene = Scene { stage, load, name, population, alerts, emergencies };
     settle(stage).await;
     let (idle, first) = scene.idle().await?;
-    let (alone, mixed) = if load.mixed_first {
-        let mixed = scene.mixed(first.accepted.len() as u64).await?;
-        (scene.alone().await?, mixed)
-    } else {
-        let alone = scene.alone().await?;
-        (alone, scene.mixed(first.accepted.len() as u64).await?)
-    };
+    let mut alone = scene.alone().await?;
+    let mixed = scene.mixed(first.accepted.len() as u64).await?;
+    let again = scene.alone().await?;
     let peak = stage.server_usage().unwrap_or_default().peak_bytes;
+    alone.seconds.extend(again.seconds);
     let mut alert_audits = alone.audits;
     alert_audits.extend(mixed.audits);
+    alert_audits.extend(again.audits);
     let rate = |seconds: &[f64]| {
         as_f64(load.citizens * seconds.len() as u64) / seconds.iter().sum::<f64>().max(1e-3)
     };
@@ -160,7 +156,7 @@ async fn measure(stage: &Stage, load: MixedLoad, name: &str) -> Result<MixedRoun
         peak_rss_mb: megabytes(peak),
         refused: first.refused + mixed.refused,
         gave_up: first.gave_up + mixed.gave_up,
-        at_rest: alone.at_rest && mixed.at_rest,
+        at_rest: alone.at_rest && mixed.at_rest && again.at_rest,
         messages: mixed.messages,
         alert_audits,
     })

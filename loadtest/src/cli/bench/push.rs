@@ -10,7 +10,8 @@ use super::super::Failure;
 use super::common::{Common, report, row};
 use super::disk::{self, Difference};
 use super::h2load;
-use super::push_round::{BareLoop, PushLoad, PushRound, body_bytes, run as run_round};
+use super::push_round::{PushLoad, PushRound, prepare_references, run as run_round};
+use super::references::BareLoop;
 use super::report::{Report, Row, number};
 use super::run::block_on;
 
@@ -53,6 +54,7 @@ in changing order:
   the alert      POST /api/v1/alerts to everyone; each citizen has one device. From the acceptance to `completed`.
   the bare loop  a hyper HTTP/2 client without anything around it, in a process of its own: as many requests with the same headers
                  and bodies of the same size, several connections, windows kept full. It stores nothing and knows nobody.
+                 How many connections, requests at once and threads is found out in a trial before the first round: the fastest.
   h2load         one request over and over: what the wire and the simulator can take.
 The line `ratio` is the median over the rounds of the alert's rate over the bare loop's. CPU time is that of the process, user and
 kernel. The disk row is apart: the stores of the same citizens with and without the alert, both flushed and compacted, compared
@@ -69,15 +71,15 @@ pub(crate) struct Arguments {
     /// Connections of the server's route
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     connections: u16,
-    /// Connections of the bare loop and of h2load
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    bare_connections: u16,
-    /// Requests open at once on each of them
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u16).range(1..=1_000))]
-    bare_window: u16,
-    /// Worker threads of the bare loop
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
-    bare_threads: u16,
+    /// Connections of the bare loop, instead of the best number found in a trial
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    bare_connections: Option<u16>,
+    /// Requests open at once on each of them, instead of the best number
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    bare_window: Option<u16>,
+    /// Worker threads of the bare loop, instead of the best number
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64))]
+    bare_threads: Option<u16>,
     /// Go without h2load
     #[arg(long)]
     no_h2load: bool,
@@ -89,6 +91,23 @@ pub(crate) struct Arguments {
     cleartext: bool,
     #[command(flatten)]
     common: Common,
+}
+
+impl Arguments {
+    /// The forms of the bare loop to choose from.
+    fn loops(&self) -> Vec<BareLoop> {
+        let choose =
+            |given: Option<u16>, usual: &[u16]| given.map_or(usual.to_vec(), |one| vec![one]);
+        let mut loops = Vec::new();
+        for connections in choose(self.bare_connections, &[2, 4, 8]) {
+            for window in choose(self.bare_window, &[100, 400]) {
+                for threads in choose(self.bare_threads, &[1, 2]) {
+                    loops.push(BareLoop { connections, window, threads });
+                }
+            }
+        }
+        loops
+    }
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -113,17 +132,15 @@ async fn all_rounds(
             options
         })
     };
+    let loops = arguments.loops();
+    let (body_bytes, bare) = prepare_references(stage("size")?, kind, &loops).await?;
     let mut load = PushLoad {
         citizens: arguments.citizens,
         provider: kind,
         seed: arguments.common.seed,
-        bare: BareLoop {
-            connections: arguments.bare_connections,
-            window: arguments.bare_window,
-            threads: arguments.bare_threads,
-        },
+        bare,
         h2load: !arguments.no_h2load,
-        body_bytes: body_bytes(stage("size")?, kind).await?,
+        body_bytes,
         alert_first: false,
     };
     folders.done("size")?;
@@ -156,13 +173,14 @@ fn fill(
     let wire = if arguments.cleartext { "in cleartext" } else { "over TLS" };
     report.about = format!(
         "One alert to {} citizens by {provider} {wire}, bodies of {} bytes, {} rounds; the server with {} connections, the bare \
-         loop with {} of {} requests each.",
+         loop with {} of {} requests each on {} threads.",
         number(super::kit::as_f64(load.citizens), 0),
         load.body_bytes,
         rounds.len(),
         arguments.connections,
         load.bare.connections,
         load.bare.window,
+        load.bare.threads,
     );
     report.rows = rows(rounds, disk);
     report.ratio = Some(super::spread::Spread::of(rounds.iter().map(|round| round.ratio)).median);

@@ -6,29 +6,18 @@ use std::time::Duration;
 
 use araldo_loadtest::alert_audit::{AlertAudit, audit_alert, devices};
 use araldo_loadtest::population::{Mix, Population};
-use araldo_loadtest::reference::{Push, ReferenceReport, ReferenceSpec, Target};
-use araldo_loadtest::simulator::{BooksReport, Credentials, Kind};
-use araldo_loadtest::stage::{SimLauncher, SimProcess, Stage, StageOptions};
+use araldo_loadtest::simulator::{BooksReport, Kind};
+use araldo_loadtest::stage::{SimProcess, Stage, StageOptions};
 use hyper::header::HeaderValue;
 use serde::Serialize;
 
 use super::super::Failure;
 use super::alert::{self, alert_service};
-use super::h2load::Job;
-use super::kit::{as_f64, bar, import, megabytes, settle};
+use super::kit::{as_f64, import, megabytes, settle};
+use super::references::{self, BareLoop, References};
 
-/// The reference is given up after this time.
-const REFERENCE_LIMIT: Duration = Duration::from_secs(3_600);
 /// Nothing may be pending this long after an alert's end.
 const REST_LIMIT: Duration = Duration::from_secs(60);
-
-/// The bare loop.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct BareLoop {
-    pub(super) connections: u16,
-    pub(super) window: u16,
-    pub(super) threads: u16,
-}
 
 /// What is measured.
 #[derive(Debug, Clone)]
@@ -61,16 +50,6 @@ pub(super) struct AlertRun {
     pub(super) retried: u64,
     pub(super) refused: u64,
     pub(super) audit: AlertAudit,
-}
-
-/// The references of a round.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(super) struct References {
-    pub(super) bare_per_second: f64,
-    pub(super) bare_cpu_us: f64,
-    pub(super) simulator_cpu_us: f64,
-    pub(super) bare_refused: u64,
-    pub(super) h2load_per_second: Option<f64>,
 }
 
 /// The numbers of a round.
@@ -114,13 +93,15 @@ pub(super) fn prepare(options: &mut StageOptions, provider: Kind) {
     options.one_stream_until_authorized = false;
 }
 
-/// Bytes of the body the server sends for the bench's alert, found out with one citizen.
-pub(super) async fn body_bytes(
+/// Bytes of the body the server sends for the bench's alert, found out with one citizen; and the fastest of the bare loops,
+/// found out with bodies of that size.
+pub(super) async fn prepare_references(
     mut options: StageOptions,
     provider: Kind,
-) -> Result<usize, Failure> {
+    loops: &[BareLoop],
+) -> Result<(usize, BareLoop), Failure> {
     prepare(&mut options, provider);
-    let stage = Stage::start(options).await?;
+    let stage = Stage::start(options.clone()).await?;
     let asked = async {
         let key = alert_service(&stage).await?;
         import(&stage, &Population::new(1, 1, mix(provider)), "size of a push").await?;
@@ -129,13 +110,15 @@ pub(super) async fn body_bytes(
         if books.requests != 1 {
             return Err(format!("one citizen's alert made {} requests", books.requests).into());
         }
-        Ok::<_, Failure>(usize::try_from(books.body_bytes)?)
+        let body_bytes = usize::try_from(books.body_bytes)?;
+        let bare = references::fastest(&stage, &options, provider, loops, body_bytes).await?;
+        Ok::<_, Failure>((body_bytes, bare))
     };
-    let bytes = asked.await;
+    let found = asked.await;
     let ended = stage.shutdown().await;
-    let bytes = bytes?;
+    let found = found?;
     ended?;
-    Ok(bytes)
+    Ok(found)
 }
 
 /// Plays a round in the stage that `options` describes.
@@ -168,9 +151,9 @@ async fn measure(
     let imported = stage.server_usage().unwrap_or_default();
     let (alert, references) = if load.alert_first {
         let alert = run_alert(stage, &population, &key, name).await?;
-        (alert, run_references(stage, options, load, name).await?)
+        (alert, references::run(stage, options, load, name).await?)
     } else {
-        let references = run_references(stage, options, load, name).await?;
+        let references = references::run(stage, options, load, name).await?;
         (run_alert(stage, &population, &key, name).await?, references)
     };
     Ok(PushRound {
@@ -229,89 +212,4 @@ async fn run_alert(
 fn rate_at_simulator(books: &BooksReport, accepted_us: u64) -> f64 {
     let window = as_f64(books.last_accept_us.saturating_sub(accepted_us)) / 1e6;
     if window > 0.0 { as_f64(books.unique_deliveries) / window } else { 0.0 }
-}
-
-async fn run_references(
-    stage: &Stage,
-    options: &StageOptions,
-    load: &PushLoad,
-    name: &str,
-) -> Result<References, Failure> {
-    settle(stage).await;
-    let simulator = simulator(stage)?;
-    let credentials_folder = options.folder.join("credentials");
-    let credentials = Credentials::load(&credentials_folder)?;
-    let ca_file = options.tls.then(|| credentials_folder.join("ca.pem"));
-    let endpoint = &simulator.endpoint;
-    let target = Target::sign_in(load.provider, endpoint, &credentials, ca_file.as_deref()).await?;
-    let push =
-        Push { message: "01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned(), body_bytes: load.body_bytes };
-    let spec = ReferenceSpec {
-        target,
-        push,
-        ca_file,
-        connections: load.bare.connections,
-        window: load.bare.window,
-        requests: load.citizens,
-        threads: load.bare.threads,
-    };
-    simulator.order("/reset").await?;
-    let before = simulator.usage().unwrap_or_default();
-    let report = run_bare(simulator, options, &spec, name).await?;
-    let after = simulator.usage().unwrap_or_default();
-    let mut references = judge_bare(&report, load.citizens);
-    let cpu = after.cpu_seconds - before.cpu_seconds;
-    references.simulator_cpu_us = cpu * 1e6 / as_f64(load.citizens);
-    if load.h2load {
-        simulator.order("/reset").await?;
-        let shown = bar(name, "requests of h2load", load.citizens);
-        shown.tick();
-        let job = Job {
-            target: &spec.target,
-            push: &spec.push,
-            requests: load.citizens,
-            connections: load.bare.connections,
-            window: load.bare.window,
-            folder: &options.folder,
-        };
-        references.h2load_per_second = Some(job.run().await?);
-        shown.finish_and_clear();
-    }
-    Ok(references)
-}
-
-fn judge_bare(report: &ReferenceReport, requests: u64) -> References {
-    References {
-        bare_per_second: as_f64(report.accepted) / report.seconds.max(1e-6),
-        bare_cpu_us: report.cpu_seconds * 1e6 / as_f64(report.accepted).max(1.0),
-        bare_refused: requests - report.accepted.min(requests),
-        ..References::default()
-    }
-}
-
-/// The loop runs as a process of its own, this program's hidden command; the simulator's count moves the bar.
-async fn run_bare(
-    simulator: &SimProcess,
-    options: &StageOptions,
-    spec: &ReferenceSpec,
-    name: &str,
-) -> Result<ReferenceReport, Failure> {
-    let shown = bar(name, "requests of the bare loop", spec.requests);
-    let launcher =
-        SimLauncher { program: options.sim.program.clone(), args: vec!["reference".to_owned()] };
-    let running = spec.run_process(&launcher, &options.folder, REFERENCE_LIMIT);
-    let watching = async {
-        loop {
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            if let Ok(books) = simulator.books().await {
-                shown.set_position(books.accepted);
-            }
-        }
-    };
-    let report = tokio::select! {
-        report = running => report?,
-        () = watching => return Err("the bar ended before the loop".into()),
-    };
-    shown.finish_and_clear();
-    Ok(report)
 }
