@@ -177,8 +177,12 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let links = links::links(&config, &secret, listener.local_addr()?);
     let Routes { routes, relay } =
         route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
-    let ports =
-        Ports { store: store.clone(), clock: Arc::new(SystemClock), rng: Arc::new(SystemRng) };
+    let ports = Ports {
+        store: store.clone(),
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
+        cluster: None,
+    };
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
     first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
     let (post, office) = post::open(relay);

@@ -1,48 +1,12 @@
 //! What the actors show of themselves: live counts and route states, written
 //! by their owners, read by metrics, readiness and the operator API.
 
-use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::domain::id::RouteId;
 use crate::domain::lane::ByLane;
-use crate::domain::time::Millis;
 
-/// State of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RouteState {
-    /// At least one connection carries attempts.
-    Up,
-    /// No connection, or the breaker is open; messages wait.
-    Down,
-    /// The provider refuses our credentials or configuration; an operator
-    /// must act.
-    Halted,
-}
-
-/// What a route shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteView {
-    /// Its name.
-    pub id: RouteId,
-    /// `apns`, `fcm`, `smtp`.
-    pub kind: &'static str,
-    /// Its state.
-    pub state: RouteState,
-    /// Open connections.
-    pub connections: usize,
-    /// Deliveries in its queue and in flight.
-    pub queued: usize,
-    /// Since when the first one in its queue waits, by lane; none where none
-    /// does.
-    pub waits_since: ByLane<Option<Millis>>,
-    /// Whether it is up, but the provider asked it to wait.
-    pub is_paused: bool,
-    /// Why it is not up, in one sentence; empty when it is.
-    pub detail: String,
-}
+pub use crate::domain::route::{RouteState, RouteView};
 
 /// Live counts of one partition.
 #[derive(Debug, Default)]

@@ -443,7 +443,9 @@ impl Engine {
     /// # Errors
     /// As [`Store::books`].
     pub async fn books(&self) -> Result<Books, StoreError> {
-        self.0.store.books().await
+        let count = u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX);
+        let all: Vec<_> = (0..count).map(PartitionId).collect();
+        self.0.store.books(&all).await
     }
 
     /// What the actors show of themselves.

@@ -18,7 +18,7 @@ use crate::actor::ticker::{Audience, Ticker};
 use crate::alert::AlertBoard;
 use crate::board::Board;
 use crate::directory::Directory;
-use crate::domain::id::{PartitionId, RouteId};
+use crate::domain::id::{NodeId, PartitionId, RouteId};
 use crate::domain::notification::Carrier;
 use crate::engine::{Engine, Inner};
 use crate::erasure::{Eraser, ErasureKey};
@@ -32,6 +32,7 @@ use crate::policy::breaker::BreakerLimits;
 use crate::policy::restart::Intensity;
 use crate::policy::turn::{RouteEntry, RouteTable};
 use crate::port::clock::Clock;
+use crate::port::cluster::Cluster;
 use crate::port::provider::Connector;
 use crate::port::rng::Rng;
 use crate::port::store::{Store, StoreError};
@@ -58,6 +59,28 @@ pub struct EngineOptions {
     pub intensity: Intensity,
 }
 
+/// This process as one of those that share the store.
+#[derive(Clone)]
+pub struct Membership {
+    /// The others.
+    pub cluster: Arc<dyn Cluster>,
+    /// What they know of it.
+    pub node: NodeOptions,
+}
+
+/// What a process tells its peers of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeOptions {
+    /// Its name, different from every other's.
+    pub id: NodeId,
+    /// Another one for each start.
+    pub incarnation: u128,
+    /// Where its HTTP API is reached.
+    pub address: String,
+    /// The version it runs.
+    pub version: String,
+}
+
 /// What the engine stands on.
 #[derive(Clone)]
 pub struct Ports {
@@ -67,6 +90,8 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub rng: Arc<dyn Rng>,
+    /// The nodes that share the store; none: this process is the only one.
+    pub cluster: Option<Membership>,
 }
 
 /// One configured route.

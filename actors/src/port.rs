@@ -4,6 +4,7 @@
 
 pub mod alert_store;
 pub mod clock;
+pub mod cluster;
 pub mod provider;
 pub mod rng;
 pub mod store;

@@ -230,7 +230,9 @@ impl Problem {
     pub fn of_store(error: &StoreError) -> Self {
         match error {
             StoreError::Unconfirmed(_) => Self::unconfirmed(),
-            StoreError::Unavailable(_) | StoreError::Fenced(_) => Self::unavailable(),
+            StoreError::Unavailable(_) | StoreError::Fenced(_) | StoreError::Leased(_) => {
+                Self::unavailable()
+            }
             StoreError::Damaged(_) => Self::new(Kind::Internal, "what is stored cannot be read"),
         }
     }

@@ -441,7 +441,7 @@ impl Store for EmbeddedStore {
         self.write(|reply| Job::Step(partition, epoch, step, reply)).await
     }
 
-    async fn books(&self) -> Result<Books, StoreError> {
+    async fn books(&self, _partitions: &[PartitionId]) -> Result<Books, StoreError> {
         Ok(self.shared.books())
     }
 

@@ -427,7 +427,7 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn books(&self) -> Result<Books, StoreError> {
+    async fn books(&self, _partitions: &[PartitionId]) -> Result<Books, StoreError> {
         let mut sum = Books::default();
         for partition in &self.lock().partitions {
             sum += partition.books();

@@ -263,7 +263,7 @@ impl Store for RedisStore {
         self.erased(limit).await
     }
 
-    async fn books(&self) -> Result<Books, StoreError> {
+    async fn books(&self, _partitions: &[PartitionId]) -> Result<Books, StoreError> {
         self.sum_books().await
     }
 

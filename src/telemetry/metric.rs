@@ -299,13 +299,13 @@ fn refresh_route(route: RouteView) {
         ("down", route.state == RouteState::Down),
         ("halted", route.state == RouteState::Halted),
     ] {
-        let gauge =
-            gauge!(ROUTE_STATE, "route" => name.clone(), "kind" => route.kind, "state" => label);
+        let gauge = gauge!(ROUTE_STATE, "route" => name.clone(), "kind" => route.kind.clone(), "state" => label);
         gauge.set(f64::from(u8::from(holds)));
     }
-    gauge!(ROUTE_CONNECTIONS, "route" => name.clone(), "kind" => route.kind)
+    gauge!(ROUTE_CONNECTIONS, "route" => name.clone(), "kind" => route.kind.clone())
         .set(route.connections as f64);
-    gauge!(ROUTE_QUEUED, "route" => name.clone(), "kind" => route.kind).set(route.queued as f64);
+    gauge!(ROUTE_QUEUED, "route" => name.clone(), "kind" => route.kind.clone())
+        .set(route.queued as f64);
     for (lane, since) in route.waits_since.iter() {
         gauge!(ROUTE_WAITS, "route" => name.clone(), "lane" => lane.as_str())
             .set(since.map_or(0.0, |at| at.0 as f64 / 1_000.0));

@@ -326,7 +326,7 @@ impl State {
         };
         self.context.board.show_route(RouteView {
             id: self.context.handle.id.clone(),
-            kind: self.context.carrier.as_str(),
+            kind: self.context.carrier.as_str().to_owned(),
             state,
             connections,
             queued: self.queue.len() + self.in_flight(),

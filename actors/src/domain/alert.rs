@@ -175,6 +175,9 @@ pub struct AlertRecord {
     /// For each partition, the ordinal its walks end at: citizens registered
     /// after the alert was accepted are not reached.
     pub ends: Vec<u32>,
+    /// Since when it is to be cancelled. It is once nothing of it waits any more;
+    /// nothing of it starts until then.
+    pub cancelling_since: Option<Millis>,
 }
 
 /// One of the walks of an alert through a partition.

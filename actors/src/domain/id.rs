@@ -124,6 +124,14 @@ text_id!(
     |text| is_name(text, 32)
 );
 
+text_id!(
+    /// A process among its peers, by its name in the configuration.
+    NodeId,
+    "node name",
+    "1 to 64 letters, digits, '-' or '_'",
+    |text| is_name(text, 64)
+);
+
 fn is_name(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')

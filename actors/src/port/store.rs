@@ -37,6 +37,10 @@ pub enum StoreError {
     /// Somebody newer owns the partition: drop everything and stop.
     #[error("partition {0} has a newer owner")]
     Fenced(PartitionId),
+    /// The lease of another node on the partition has not lapsed: nothing was
+    /// taken over.
+    #[error("partition {0} is leased to another node")]
+    Leased(PartitionId),
     /// What is stored cannot be right; the text names the place.
     #[error("the store is damaged: {0}")]
     Damaged(String),
@@ -298,9 +302,12 @@ pub trait Store: AlertStore {
     ) -> Result<Swap, StoreError>;
 
     /// Takes partition `id` over: raises its epoch, so that every earlier
-    /// owner is fenced, checks its journals and counts what waits.
+    /// owner is fenced, checks its journals and counts what waits. Where nodes
+    /// share the store this process holds the partition's lease from then on
+    /// (see [`Cluster`](super::cluster::Cluster)).
     ///
     /// # Errors
+    /// [`StoreError::Leased`] while another process holds its lease;
     /// [`StoreError::Damaged`] when a journal has a gap or a record that
     /// does not match its checksum.
     async fn open_partition(&self, id: PartitionId) -> Result<Opened, StoreError>;
@@ -383,11 +390,11 @@ pub trait Store: AlertStore {
     /// [`StoreError::Unavailable`] or [`StoreError::Damaged`].
     async fn erasures(&self, limit: usize) -> Result<Vec<Erasure>, StoreError>;
 
-    /// The books, summed over the partitions.
+    /// The books of these partitions, summed.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn books(&self) -> Result<Books, StoreError>;
+    async fn books(&self, partitions: &[PartitionId]) -> Result<Books, StoreError>;
 
     /// All organisations, services and keys.
     ///

@@ -143,6 +143,7 @@ mod tests {
             status: AlertStatus::Running,
             updated_at: Millis(1),
             ends: vec![],
+            cancelling_since: None,
         }
     }
 

@@ -59,7 +59,7 @@ struct Deliveries {
 #[derive(Serialize, ToSchema)]
 struct Route {
     name: String,
-    kind: &'static str,
+    kind: String,
     /// up, down or halted.
     #[schema(value_type = String)]
     state: RouteState,

@@ -182,7 +182,13 @@ impl State {
         for partition in &mut self.partitions {
             partition.alerts.insert(id, alert.clone());
         }
-        let record = AlertRecord { alert, status: AlertStatus::Running, updated_at: at, ends };
+        let record = AlertRecord {
+            alert,
+            status: AlertStatus::Running,
+            updated_at: at,
+            ends,
+            cancelling_since: None,
+        };
         self.alerts.insert(id, record.clone());
         Ok(AlertAcceptance::Accepted(Box::new(record)))
     }

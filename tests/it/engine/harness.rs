@@ -107,7 +107,7 @@ impl Harness {
         let rng = Arc::new(TestRng { state: AtomicU64::new(1), poisoned: AtomicBool::new(false) });
         let provider = Arc::new(Provider::new(start));
         let relay = Arc::new(Provider::new(start));
-        let ports = Ports { store, clock: clock.clone(), rng: rng.clone() };
+        let ports = Ports { store, clock: clock.clone(), rng: rng.clone(), cluster: None };
         let routes = vec![
             route("apple", Carrier::Push(Platform::Apns), &provider),
             route("relay", Carrier::Email, &relay),

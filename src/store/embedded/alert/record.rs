@@ -57,8 +57,13 @@ impl Group {
         if let Some(claim) = claim {
             self.add_claim(claim.scope, ClaimRow { message: id, body: claim.body, at })?;
         }
-        let record =
-            AlertRecord { status: AlertStatus::Running, updated_at: at, ends: self.ends(), alert };
+        let record = AlertRecord {
+            status: AlertStatus::Running,
+            updated_at: at,
+            ends: self.ends(),
+            alert,
+            cancelling_since: None,
+        };
         self.put_alert(record.clone());
         Ok(AlertAcceptance::Accepted(Box::new(record)))
     }

@@ -120,7 +120,13 @@ impl RedisStore {
         // Whoever was registered before this is below these ordinals.
         let ends = self.everywhere(|space| self.next_ordinal(space)).await?;
         let (id, at) = (alert.id, alert.accepted_at);
-        let record = AlertRecord { alert, status: AlertStatus::Running, updated_at: at, ends };
+        let record = AlertRecord {
+            alert,
+            status: AlertStatus::Running,
+            updated_at: at,
+            ends,
+            cancelling_since: None,
+        };
         let (field, row) = (id.to_bytes(), row(&record)?);
         let mut batch = Batch::new(&self.all);
         batch.check_field(&self.all.alerts(), &field, b"");
