@@ -14,6 +14,7 @@
 
 pub mod alert;
 pub mod board;
+pub mod budget;
 pub mod directory;
 pub mod domain;
 pub mod engine;

@@ -17,6 +17,7 @@ use crate::actor::sweeper::{Broom, Sweeper};
 use crate::actor::ticker::{Audience, Ticker};
 use crate::alert::AlertBoard;
 use crate::board::Board;
+use crate::budget::LocalBudget;
 use crate::directory::Directory;
 use crate::domain::id::{NodeId, PartitionId, RouteId};
 use crate::domain::notification::Carrier;
@@ -29,8 +30,10 @@ use crate::message::route::{RouteHandle, RouteMessage};
 use crate::policy::admission::{Admission, AdmissionLimits};
 use crate::policy::backoff::RetryPolicy;
 use crate::policy::breaker::BreakerLimits;
+use crate::policy::rate::Rate;
 use crate::policy::restart::Intensity;
 use crate::policy::turn::{RouteEntry, RouteTable};
+use crate::port::budget::Budget;
 use crate::port::clock::Clock;
 use crate::port::cluster::Cluster;
 use crate::port::provider::Connector;
@@ -66,6 +69,8 @@ pub struct Membership {
     pub cluster: Arc<dyn Cluster>,
     /// What they know of it.
     pub node: NodeOptions,
+    /// What routes may start, of all of them together.
+    pub budget: Arc<dyn Budget>,
 }
 
 /// What a process tells its peers of itself.
@@ -108,6 +113,8 @@ pub struct RouteOptions {
     pub retry: RetryPolicy,
     /// When to stop knocking.
     pub breaker: BreakerLimits,
+    /// Attempts a second of all nodes together; none: no limit.
+    pub rate: Option<Rate>,
 }
 
 /// Why the engine could not start.
@@ -162,7 +169,8 @@ pub async fn start(
     let hubs = hubs(&options);
     let (store, services) = (Arc::clone(&ports.store), Arc::clone(&directory));
     let alerts = Arc::new(AlertBoard::open(store, services, Arc::clone(&handles)).await?);
-    let assembly = Assembly { options, ports, board, handles, hubs, alerts, world };
+    let budget = budget(&ports);
+    let assembly = Assembly { options, ports, board, budget, handles, hubs, alerts, world };
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let reached: Vec<_> = contexts.iter().map(|context| context.handle.clone()).collect();
     let (push, email) = contexts.into_iter().partition(|context| context.carrier != Carrier::Email);
@@ -204,6 +212,14 @@ impl RouteOptions {
     }
 }
 
+/// What routes draw from: the fleet's budgets, or those of this process.
+fn budget(ports: &Ports) -> Arc<dyn Budget> {
+    match &ports.cluster {
+        Some(membership) => Arc::clone(&membership.budget),
+        None => Arc::new(LocalBudget::new(Arc::clone(&ports.clock))),
+    }
+}
+
 /// The hubs' handles: no more than partitions, since a partition has one hub.
 fn hubs(options: &EngineOptions) -> Arc<[HubHandle]> {
     let count = HUBS.min(options.partitions).max(1);
@@ -216,6 +232,7 @@ struct Assembly {
     options: EngineOptions,
     ports: Ports,
     board: Arc<Board>,
+    budget: Arc<dyn Budget>,
     handles: Arc<[PartitionHandle]>,
     hubs: Arc<[HubHandle]>,
     alerts: Arc<AlertBoard>,
@@ -234,6 +251,9 @@ impl Assembly {
             intensity: self.options.intensity,
             clock: Arc::clone(&self.ports.clock),
             board: Arc::clone(&self.board),
+            rate: route.rate,
+            budget: Arc::clone(&self.budget),
+            outbox: None,
         })
     }
 
