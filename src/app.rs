@@ -182,6 +182,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
         cluster: None,
+        budget: None,
     };
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
     first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;

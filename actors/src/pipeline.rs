@@ -69,8 +69,6 @@ pub struct Membership {
     pub cluster: Arc<dyn Cluster>,
     /// What they know of it.
     pub node: NodeOptions,
-    /// What routes may start, of all of them together.
-    pub budget: Arc<dyn Budget>,
 }
 
 /// What a process tells its peers of itself.
@@ -97,6 +95,9 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
     /// The nodes that share the store; none: this process is the only one.
     pub cluster: Option<Membership>,
+    /// What routes may start, of all nodes together; none: this process shares
+    /// its routes with nobody.
+    pub budget: Option<Arc<dyn Budget>>,
 }
 
 /// One configured route.
@@ -214,8 +215,8 @@ impl RouteOptions {
 
 /// What routes draw from: the fleet's budgets, or those of this process.
 fn budget(ports: &Ports) -> Arc<dyn Budget> {
-    match &ports.cluster {
-        Some(membership) => Arc::clone(&membership.budget),
+    match &ports.budget {
+        Some(shared) => Arc::clone(shared),
         None => Arc::new(LocalBudget::new(Arc::clone(&ports.clock))),
     }
 }

@@ -136,8 +136,13 @@ impl House {
             cache_bytes: 4 << 20,
         };
         let store = Arc::new(EmbeddedStore::open(&options).unwrap());
-        let ports =
-            Ports { store, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), cluster: None };
+        let ports = Ports {
+            store,
+            clock: Arc::new(SystemClock),
+            rng: Arc::new(SystemRng),
+            cluster: None,
+            budget: None,
+        };
         let running = pipeline::start(http_kit::OPTIONS, ports, Vec::new()).await.unwrap();
         let engine = running.engine.clone();
         let made = key::create("test".to_owned(), Role::Admin, None, engine.now()).unwrap();

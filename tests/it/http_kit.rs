@@ -56,8 +56,13 @@ pub async fn api_with(change: impl FnOnce(&mut HttpConfig)) -> Api {
 /// What the API is made of, before it is served.
 pub async fn http(change: impl FnOnce(&mut HttpConfig)) -> (Running, Http, String) {
     let store = Arc::new(MemoryStore::new(OPTIONS.partitions));
-    let ports =
-        Ports { store, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), cluster: None };
+    let ports = Ports {
+        store,
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
+        cluster: None,
+        budget: None,
+    };
     let running = pipeline::start(OPTIONS, ports, Vec::new()).await.expect("started");
     let engine = running.engine.clone();
     let made = key::create("test".to_owned(), Role::Admin, None, engine.now()).expect("made");

@@ -394,3 +394,6 @@ impl State {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

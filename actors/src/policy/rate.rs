@@ -52,16 +52,19 @@ impl Rate {
         Duration::from_millis(thousandths.div_ceil(self.0.get() as u64))
     }
 
-    /// How long whoever still wants `missing` attempts waits before asking
-    /// again, when `there` thousandths are already earned: until half a portion
-    /// is there, so that nobody asks for each single one and nothing earned
-    /// meanwhile is lost.
+    /// How long whoever asked for `want` and was given `granted` waits before
+    /// asking again, when `there` thousandths of an attempt are left: until half
+    /// a portion is there, so that nobody asks for each single one and nothing
+    /// earned meanwhile is lost. Who was given nothing asks sooner: routes that
+    /// ask at the same moments would else find what the first of them left.
     #[must_use]
-    pub fn patience(self, missing: u32, there: u64) -> Duration {
+    pub fn patience(self, want: u32, granted: u32, there: u64) -> Duration {
+        let missing = want.saturating_sub(granted);
         if missing == 0 {
             return Duration::ZERO;
         }
-        let enough = missing.min(self.portion().div_ceil(2)).max(1);
+        let share = if granted == 0 { 3 } else { 2 };
+        let enough = missing.min(self.portion().div_ceil(share)).max(1);
         self.time_for((u64::from(enough) * WHOLE).saturating_sub(there))
     }
 }
@@ -105,7 +108,7 @@ impl Bucket {
         self.level -= granted * WHOLE;
         // No more than `want`, which fits.
         let granted = u32::try_from(granted).unwrap_or(want);
-        Grant { granted, again: self.rate.patience(want - granted, self.level) }
+        Grant { granted, again: self.rate.patience(want, granted, self.level) }
     }
 }
 
