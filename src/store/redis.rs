@@ -93,6 +93,7 @@ mod read;
 mod registry;
 mod reply;
 mod row;
+pub mod safety;
 mod script;
 mod step;
 
