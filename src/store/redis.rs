@@ -29,6 +29,7 @@
 //! | `erasures`, `erasures_by_time` | hash, sorted set | that somebody was erased |
 //! | `claims`, `claims_by_time` | hash, sorted set | idempotency keys |
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
+//! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
 //! | `registry`, `format` | hashes | shared |
 //! | `pulse` | string | written before replicas are counted |
 //!
@@ -264,8 +265,8 @@ impl Store for RedisStore {
         self.erased(limit).await
     }
 
-    async fn books(&self, _partitions: &[PartitionId]) -> Result<Books, StoreError> {
-        self.sum_books().await
+    async fn books(&self, partitions: &[PartitionId]) -> Result<Books, StoreError> {
+        self.sum_books(partitions).await
     }
 
     async fn registry(&self) -> Result<Registry, StoreError> {
