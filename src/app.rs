@@ -1,6 +1,6 @@
 //! The assembly: the one place that knows every part of the server.
 //!
-//! Start: socket, routes, issuer, store, secret, engine, first key, post
+//! Start: socket, routes, issuer, store, secret, first key, engine, post
 //! office, HTTP. Each step can fail
 //! with one sentence and leaves nothing running; the store comes after all
 //! that only reads, so that a wrong configuration makes none. End, from the
@@ -208,8 +208,8 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         rng: Arc::new(SystemRng),
         cluster: None,
     };
+    first_key::ensure(&store, &config.store.admin_key_file()).await?;
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
-    first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
     let (post, office) = post::open(relay);
     let citizens = citizen::side(&config, issuer, links, post);
     let http = Http {
