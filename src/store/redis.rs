@@ -30,7 +30,7 @@
 //! | `claims`, `claims_by_time` | hash, sorted set | idempotency keys |
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
 //! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
-//! | `registry`, `format` | hashes | shared |
+//! | `registry`, `format` | hashes | shared; beside the format which key was the first |
 //! | `pulse` | string | written before replicas are counted |
 //!
 //! # Invariants
@@ -83,6 +83,7 @@ mod batch;
 mod citizen;
 mod due;
 mod erase;
+mod first_key;
 mod inbox;
 mod journal;
 mod key;
@@ -94,6 +95,7 @@ mod read;
 mod registry;
 mod reply;
 mod row;
+pub mod safety;
 mod script;
 mod step;
 
