@@ -14,6 +14,7 @@
 
 pub mod alert;
 pub mod board;
+mod cluster;
 pub mod directory;
 pub mod domain;
 pub mod engine;

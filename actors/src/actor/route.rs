@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
 
 use crate::board::{Board, RouteState, RouteView};
+use crate::cluster::{Gate, Outbox};
 use crate::domain::answer::Reason;
 use crate::domain::lane::ByLane;
 use crate::domain::notification::Carrier;
@@ -37,6 +38,8 @@ pub(crate) struct Context {
     pub(crate) connections: usize,
     pub(crate) breaker: BreakerLimits,
     pub(crate) guard: Arc<RefusalGuard>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) intensity: Intensity,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Arc<Board>,
@@ -118,6 +121,7 @@ impl Actor for Route {
             RouteMessage::Hold { connection, tickets } => state.hold(connection, tickets),
             RouteMessage::Up { connection } => state.slots[connection].up = true,
             RouteMessage::Lost { connection, detail } => state.lost(connection, detail),
+            RouteMessage::PauseUntil(until) => state.pause(until),
             RouteMessage::Tick => state.tick(),
             RouteMessage::Drain { done } => state.drain(done),
         }
@@ -156,6 +160,7 @@ fn connection_child(
         id: context.handle.id.clone(),
         connector: Arc::clone(&context.connector),
         guard: Arc::clone(&context.guard),
+        gate: Arc::clone(&context.gate),
         clock: Arc::clone(&context.clock),
     };
     Child::of(name, || connection::Connection, arguments)
@@ -219,7 +224,8 @@ impl State {
             Signal::Pause(wait) => {
                 self.breaker.unprobe();
                 let until = now.after(wait);
-                self.paused_until = Some(self.paused_until.map_or(until, |at| at.max(until)));
+                self.pause(until);
+                self.context.outbox.paused(&self.context.handle.id, until);
             }
             Signal::Halt(reason) => {
                 if self.halted.is_none() {
@@ -228,6 +234,11 @@ impl State {
                 self.halted = Some(reason);
             }
         }
+    }
+
+    /// The provider asked for a pause, here or on another node.
+    fn pause(&mut self, until: Millis) {
+        self.paused_until = Some(self.paused_until.map_or(until, |at| at.max(until)));
     }
 
     /// Whether anything may leave at `now`.

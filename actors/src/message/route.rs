@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use crate::domain::answer::Reason;
 use crate::domain::id::RouteId;
+use crate::domain::time::Millis;
 use crate::message::ticket::Ticket;
 use crate::supervise::Address;
 
@@ -101,6 +102,8 @@ pub enum RouteMessage {
         /// Why, for the operator.
         detail: String,
     },
+    /// The provider asked another node to wait.
+    PauseUntil(Millis),
     /// Time has passed.
     Tick,
     /// Hand back what is queued and finish what is in flight.
