@@ -11,12 +11,12 @@ use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::board::{Board, RouteState, RouteView};
+use crate::cluster::{Gate, Outbox};
 use crate::domain::answer::Reason;
 use crate::domain::lane::ByLane;
-use crate::domain::notice::Notice;
 use crate::domain::notification::Carrier;
 use crate::domain::time::Millis;
 use crate::message::connection::ConnectionMessage;
@@ -50,6 +50,8 @@ pub(crate) struct Context {
     pub(crate) connections: usize,
     pub(crate) breaker: BreakerLimits,
     pub(crate) guard: Arc<RefusalGuard>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) intensity: Intensity,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Arc<Board>,
@@ -57,9 +59,6 @@ pub(crate) struct Context {
     pub(crate) rate: Option<Rate>,
     /// Where they are drawn from.
     pub(crate) budget: Arc<dyn Budget>,
-    /// Where a pause that the provider asked for is told to the other nodes.
-    /// When it is full that is not told: they will be asked themselves.
-    pub(crate) outbox: Option<mpsc::Sender<Notice>>,
 }
 
 /// The actor.
@@ -188,6 +187,7 @@ fn connection_child(
         id: context.handle.id.clone(),
         connector: Arc::clone(&context.connector),
         guard: Arc::clone(&context.guard),
+        gate: Arc::clone(&context.gate),
         clock: Arc::clone(&context.clock),
     };
     Child::of(name, || connection::Connection, arguments)
@@ -264,14 +264,9 @@ impl State {
     /// The provider asked this node to wait.
     fn pause(&mut self, until: Millis) {
         self.paused_until = self.paused_until.max(Some(until));
-        let is_known = self.known_pause.is_some_and(|known| until < known.after(PAUSES_APART));
-        if let Some(outbox) = &self.context.outbox
-            && !is_known
-        {
-            let route = self.context.handle.id.clone();
-            if outbox.try_send(Notice::Paused { route, until }).is_ok() {
-                self.known_pause = Some(until);
-            }
+        if self.known_pause.is_none_or(|known| until >= known.after(PAUSES_APART)) {
+            self.context.outbox.paused(&self.context.handle.id, until);
+            self.known_pause = Some(until);
         }
     }
 

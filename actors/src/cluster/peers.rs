@@ -1,0 +1,30 @@
+//! The nodes that live, as last heard of.
+
+use std::sync::{PoisonError, RwLock};
+
+use crate::domain::lane::ByLane;
+use crate::domain::node::NodeView;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub struct Peers(RwLock<Vec<NodeView>>);
+
+impl Peers {
+    pub(crate) fn set(&self, views: Vec<NodeView>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = views;
+    }
+
+    /// All of them, this one included.
+    pub fn all(&self) -> Vec<NodeView> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Messages that wait for their turn on nodes other than `own`.
+    pub fn waiting_elsewhere(&self, own: u128) -> ByLane<u64> {
+        let views = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let others = views.iter().filter(|view| view.incarnation != own);
+        others.fold(ByLane::default(), |sum, view| {
+            ByLane::from_fn(|lane| sum[lane] + view.messages[lane])
+        })
+    }
+}
