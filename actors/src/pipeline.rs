@@ -168,9 +168,8 @@ pub async fn start(
     });
     let hubs = hubs(&options);
     let (store, services) = (Arc::clone(&ports.store), Arc::clone(&directory));
-    let alerts = Arc::new(
-        AlertBoard::open(store, services, Arc::clone(&handles), Arc::clone(&shared.outbox)).await?,
-    );
+    let alerts = AlertBoard::open(store, services, Arc::clone(&handles)).await?;
+    let alerts = Arc::new(alerts.telling(Arc::clone(&shared.outbox)));
     let assembly = Assembly { options, ports, board, handles, hubs, alerts, world, shared };
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let reached: Vec<_> = contexts.iter().map(|context| context.handle.clone()).collect();
