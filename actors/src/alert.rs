@@ -76,13 +76,12 @@ impl AlertBoard {
         store: Arc<dyn Store>,
         directory: Arc<Directory>,
         partitions: Arc<[PartitionHandle]>,
-        outbox: Arc<Outbox>,
     ) -> Result<Self, StoreError> {
         let board = Self {
             store,
             directory,
             partitions,
-            outbox,
+            outbox: Arc::default(),
             list: Mutex::default(),
             version: AtomicU64::new(0),
             metrics: AlertMetrics::new(),
@@ -92,6 +91,11 @@ impl AlertBoard {
         }
         board.show();
         Ok(board)
+    }
+
+    /// The same, telling other nodes of what ends here.
+    pub(crate) fn telling(self, outbox: Arc<Outbox>) -> Self {
+        Self { outbox, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {

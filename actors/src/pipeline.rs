@@ -176,9 +176,8 @@ pub async fn start(
     });
     let hubs = hubs(&options);
     let (store, services) = (Arc::clone(&ports.store), Arc::clone(&directory));
-    let alerts = Arc::new(
-        AlertBoard::open(store, services, Arc::clone(&handles), Arc::clone(&shared.outbox)).await?,
-    );
+    let alerts = AlertBoard::open(store, services, Arc::clone(&handles)).await?;
+    let alerts = Arc::new(alerts.telling(Arc::clone(&shared.outbox)));
     let budget = budget(&ports);
     let assembly = Assembly { options, ports, board, budget, handles, hubs, alerts, world, shared };
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();

@@ -72,7 +72,7 @@ fn later_sources_win_and_say_where_they_are() {
     let environment =
         [("ARALDO__NODE__ID", "from-env"), ("ARALDO__HTTP__MAX_CONNECTIONS", "11"), ("PATH", "x")];
     let loaded = load_all(text, &environment, &["node.id=from-flag"]).expect("valid");
-    assert_eq!(loaded.config.node.id, "from-flag");
+    assert_eq!(loaded.config.node.id.as_str(), "from-flag");
     assert_eq!(loaded.config.http.max_connections, 11);
     assert_eq!(loaded.config.http.body_limit, 2048);
     let shown = loaded.effective.to_string();

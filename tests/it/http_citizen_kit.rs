@@ -160,7 +160,7 @@ impl House {
         let links = Arc::clone(&citizens.links);
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let options = config.http.clone();
-        let http = Http { engine, metrics, options, citizens };
+        let http = Http { engine, node: http_kit::node(), metrics, options, citizens };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(araldo::http::serve(listener, http, async {
             let _ = stopped.await;
