@@ -14,7 +14,7 @@ use araldo_actors::domain::time::Millis;
 use araldo_actors::engine::Submission;
 use araldo_actors::erasure::ErasureKey;
 use araldo_actors::live::LiveLimits;
-use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, Running};
+use araldo_actors::pipeline::{self, EngineOptions, Membership, PartitionLimits, Ports, Running};
 use araldo_actors::policy::admission::AdmissionLimits;
 use araldo_actors::policy::restart::Intensity;
 use araldo_actors::port::clock::Clock;
@@ -101,13 +101,22 @@ impl Harness {
     }
 
     pub async fn start_with<S: Store>(options: EngineOptions, store: Arc<S>) -> Self {
+        Self::start_among(options, store, None).await
+    }
+
+    /// The same, as one of several that share the store.
+    pub async fn start_among<S: Store>(
+        options: EngineOptions,
+        store: Arc<S>,
+        cluster: Option<Membership>,
+    ) -> Self {
         let start = Instant::now();
         let clock =
             Arc::new(TestClock { start, panic_every: AtomicU32::new(0), looks: AtomicU32::new(0) });
         let rng = Arc::new(TestRng { state: AtomicU64::new(1), poisoned: AtomicBool::new(false) });
         let provider = Arc::new(Provider::new(start));
         let relay = Arc::new(Provider::new(start));
-        let ports = Ports { store, clock: clock.clone(), rng: rng.clone(), cluster: None };
+        let ports = Ports { store, clock: clock.clone(), rng: rng.clone(), cluster };
         let routes = vec![
             route("apple", Carrier::Push(Platform::Apns), &provider),
             route("relay", Carrier::Email, &relay),
