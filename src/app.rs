@@ -213,7 +213,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
         cluster: None,
-        budget: None,
+        budget: store.budget(),
     };
     first_key::ensure(&store, &config.store.admin_key_file()).await?;
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;

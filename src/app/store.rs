@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use araldo_actors::port::budget::Budget;
 use araldo_actors::port::store::Store;
 use tokio::time::{Instant, sleep};
 
@@ -55,6 +56,15 @@ impl OpenedStore {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Redis(store) => store.clone(),
+        }
+    }
+
+    /// What routes may start, of all nodes together; none: no other can have
+    /// routes to the same accounts.
+    pub(super) fn budget(&self) -> Option<Arc<dyn Budget>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(store.clone()),
         }
     }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod budget;
 mod cluster;
 mod cost;
 mod crash;
@@ -12,3 +13,4 @@ mod open;
 pub mod proxy;
 mod replica;
 mod sentinel;
+mod shared;

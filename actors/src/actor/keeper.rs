@@ -18,7 +18,7 @@
 mod slot;
 mod work;
 
-use ractor::{Actor, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -92,7 +92,7 @@ pub(crate) enum KeeperMessage {
         /// Which.
         partition: PartitionId,
         /// The actor, or why there is none.
-        opened: Result<ractor::ActorCell, String>,
+        opened: Result<ActorCell, ActorProcessingErr>,
     },
     /// A partition that is given back has nothing in hand any more; false: it
     /// took too long.
@@ -202,7 +202,7 @@ impl Actor for Keeper {
             KeeperMessage::Renewed { asked, held, answers } => {
                 state.renewed(asked, &held, answers);
             }
-            KeeperMessage::Opened { partition, opened } => state.opened(partition, opened),
+            KeeperMessage::Opened { partition, opened } => state.opened(partition, opened)?,
             KeeperMessage::Drained { partition, whole } => state.drained(partition, whole),
             KeeperMessage::Free { partition } => {
                 if let Some(slot) = state.slots.get_mut(usize::from(partition.0)) {
@@ -348,29 +348,58 @@ impl State {
     }
 
     /// A partition was started, or could not be.
-    fn opened(&mut self, partition: PartitionId, opened: Result<ractor::ActorCell, String>) {
+    fn opened(
+        &mut self,
+        partition: PartitionId,
+        opened: Result<ActorCell, ActorProcessingErr>,
+    ) -> Result<(), ActorProcessingErr> {
         let number = usize::from(partition.0);
-        match opened {
-            // It ended so soon that nobody could tell whose end it was.
-            Ok(cell)
-                if matches!(cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped) =>
-            {
-                self.slice(partition).lease().give_up();
-                self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
+        self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
+        let cell = match opened {
+            Ok(cell) => cell,
+            Err(failure) => return self.judge(partition, &failure),
+        };
+        // It ended so soon that nobody could tell whose end it was.
+        if matches!(cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped) {
+            self.slice(partition).lease().give_up();
+            return Ok(());
+        }
+        self.slots[number] = Slot::Held(Hold::new(cell));
+        self.metrics.held(self.held());
+        // Whoever had it before may not have come to telling of the last changes.
+        self.context.outbox.rung_all(partition);
+        // It may not be meant for this node any more.
+        self.assign();
+        Ok(())
+    }
+
+    /// Whether the failure of a partition is the store's, which is waited for,
+    /// or one that must not go on for ever.
+    fn judge(
+        &mut self,
+        partition: PartitionId,
+        failure: &ActorProcessingErr,
+    ) -> Result<(), ActorProcessingErr> {
+        let cause = match failure.downcast_ref::<StoreError>() {
+            Some(StoreError::Leased(_)) => return Ok(()),
+            Some(error @ StoreError::Fenced(_)) => {
+                self.metrics.fenced();
+                tracing::warn!(%partition, %error, "a partition ended");
+                return Ok(());
             }
-            Ok(cell) => {
-                self.slots[number] = Slot::Held(Hold::new(cell));
-                self.metrics.held(self.held());
-                // Whoever it was before may not have come to telling of the last
-                // changes.
-                self.context.outbox.rung_all(partition);
-                // It may not be meant for this node any more.
-                self.assign();
+            Some(error @ (StoreError::Unavailable(_) | StoreError::Unconfirmed(_))) => {
+                tracing::warn!(%partition, %error, "a partition waits for the store");
+                return Ok(());
             }
-            Err(cause) => {
-                self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
-                tracing::debug!(%partition, cause, "not taken over yet");
-            }
+            Some(error @ StoreError::Damaged(_)) => error.to_string(),
+            // A panic's text may quote what it was working on.
+            None => "it panicked".to_owned(),
+        };
+        tracing::error!(%partition, cause, "a partition failed");
+        if self.window.permits(self.context.clock.now()) {
+            Ok(())
+        } else {
+            Err(format!("partition {partition} keeps failing: {cause}").into())
         }
     }
 
@@ -388,7 +417,7 @@ impl State {
     /// A partition's actor has ended.
     fn ended(
         &mut self,
-        who: &ractor::ActorCell,
+        who: &ActorCell,
         failure: Option<&ActorProcessingErr>,
     ) -> Result<(), ActorProcessingErr> {
         let is_it = |slot: &Slot| slot.hold().is_some_and(|hold| hold.is(who));
@@ -406,23 +435,7 @@ impl State {
         let Some(failure) = failure else { return Ok(()) };
         self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
         crate::metric::restarted(&format!("partition {}", slice.id));
-        match failure.downcast_ref::<StoreError>() {
-            Some(error) if !matches!(error, StoreError::Damaged(_)) => {
-                if matches!(error, StoreError::Fenced(_)) {
-                    self.metrics.fenced();
-                }
-                tracing::warn!(partition = %slice.id, %error, "a partition ended");
-                Ok(())
-            }
-            error => {
-                let cause = error.map_or("it panicked".to_owned(), ToString::to_string);
-                tracing::error!(partition = %slice.id, cause, "a partition failed");
-                if self.window.permits(self.context.clock.now()) {
-                    return Ok(());
-                }
-                Err(format!("partition {} keeps failing: {cause}", slice.id).into())
-            }
-        }
+        self.judge(slice.id, failure)
     }
 
     fn held(&self) -> usize {

@@ -129,14 +129,19 @@ impl Engine {
         }
     }
 
+    /// The partitions that are this process'.
+    #[must_use]
+    pub fn owned(&self) -> Vec<PartitionId> {
+        let open = |partition: &PartitionId| self.0.board.is_open(*partition);
+        (0..self.count()).map(PartitionId).filter(open).collect()
+    }
+
     /// The books of the partitions that are this process': what its own counts
     /// can be held against.
     ///
     /// # Errors
     /// As [`Store::books`](crate::port::store::Store::books).
     pub async fn own_books(&self) -> Result<Books, StoreError> {
-        let open = |partition: &PartitionId| self.0.board.is_open(*partition);
-        let own: Vec<_> = (0..self.count()).map(PartitionId).filter(open).collect();
-        self.0.store.books(&own).await
+        self.0.store.books(&self.owned()).await
     }
 }

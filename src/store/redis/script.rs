@@ -26,6 +26,10 @@ pub(super) static COUNT: LazyLock<Script> =
 pub(super) static CITIZENS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("script/citizens.lua")));
 
+/// Draws from a bucket of tokens.
+pub(super) static DRAW: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/draw.lua")));
+
 /// What every connection loads first.
 pub(super) fn load_all() -> Vec<Cmd> {
     let texts = [
@@ -35,6 +39,7 @@ pub(super) fn load_all() -> Vec<Cmd> {
         include_str!("script/arrivals.lua"),
         include_str!("script/count.lua"),
         include_str!("script/citizens.lua"),
+        include_str!("script/draw.lua"),
     ];
     let load = |text: &str| {
         let mut load = redis::cmd("SCRIPT");

@@ -14,7 +14,9 @@ use araldo_actors::domain::time::Millis;
 use araldo_actors::engine::Submission;
 use araldo_actors::erasure::ErasureKey;
 use araldo_actors::live::LiveLimits;
-use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, RouteOptions, Running};
+use araldo_actors::pipeline::{
+    self, EngineOptions, Membership, PartitionLimits, Ports, RouteOptions, Running,
+};
 use araldo_actors::policy::admission::AdmissionLimits;
 use araldo_actors::policy::rate::Rate;
 use araldo_actors::policy::restart::Intensity;
@@ -110,19 +112,29 @@ impl Harness {
     }
 
     pub async fn start_with<S: Store>(options: EngineOptions, store: Arc<S>) -> Self {
-        Self::start_within(options, store, None, None).await
+        Self::start_among(options, store, None).await
+    }
+
+    /// The same, as one of several that share the store.
+    pub async fn start_among<S: Store>(
+        options: EngineOptions,
+        store: Arc<S>,
+        cluster: Option<Membership>,
+    ) -> Self {
+        Self::start_within(options, store, cluster, None, None).await
     }
 
     /// Routes that start at most `rate` attempts a second, drawn from `budget`;
     /// none: a budget of the engine's own.
     pub async fn start_limited(rate: Option<Rate>, budget: Option<Arc<dyn Budget>>) -> Self {
         let store = Arc::new(MemoryStore::new(OPTIONS.partitions));
-        Self::start_within(OPTIONS, store, rate, budget).await
+        Self::start_within(OPTIONS, store, None, rate, budget).await
     }
 
     async fn start_within<S: Store>(
         options: EngineOptions,
         store: Arc<S>,
+        cluster: Option<Membership>,
         rate: Option<Rate>,
         budget: Option<Arc<dyn Budget>>,
     ) -> Self {
@@ -131,7 +143,7 @@ impl Harness {
         let rng = Arc::new(TestRng { state: AtomicU64::new(1), poisoned: AtomicBool::new(false) });
         let provider = Arc::new(Provider::new(start));
         let relay = Arc::new(Provider::new(start));
-        let ports = Ports { store, clock: clock.clone(), rng: rng.clone(), cluster: None, budget };
+        let ports = Ports { store, clock: clock.clone(), rng: rng.clone(), cluster, budget };
         let limited = |route: RouteOptions| RouteOptions { rate, ..route };
         let routes = vec![
             limited(route("apple", Carrier::Push(Platform::Apns), &provider)),

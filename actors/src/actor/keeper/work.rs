@@ -1,7 +1,7 @@
 //! What the keeper has done for it, each as a task of its own.
 
 use futures_util::FutureExt;
-use ractor::Actor;
+use ractor::{Actor, SpawnErr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,10 +61,14 @@ impl State {
             let open = async {
                 let _turn = opening.acquire().await;
                 let started = Actor::spawn_linked(None, Partition, (slice, generation), keeper);
-                started.await.map(|(actor, _)| actor.get_cell()).map_err(|error| error.to_string())
+                match started.await {
+                    Ok((actor, _)) => Ok(actor.get_cell()),
+                    Err(SpawnErr::StartupFailed(cause)) => Err(cause),
+                    Err(other) => Err(other.into()),
+                }
             };
             let opened = AssertUnwindSafe(open).catch_unwind().await;
-            let opened = opened.unwrap_or_else(|_| Err("its start panicked".to_owned()));
+            let opened = opened.unwrap_or_else(|_| Err("its start panicked".into()));
             let _ = myself.cast(KeeperMessage::Opened { partition, opened });
         });
     }
