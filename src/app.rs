@@ -206,7 +206,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         store: store.port(),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
-        cluster: None,
+        cluster: store.membership(&config, incarnation, listener.local_addr()?),
     };
     first_key::ensure(&store, &config.store.admin_key_file()).await?;
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;

@@ -8,11 +8,13 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use araldo_actors::pipeline::{Membership, NodeOptions};
 use araldo_actors::port::store::Store;
 use tokio::time::{Instant, sleep};
 
@@ -56,6 +58,23 @@ impl OpenedStore {
             Self::Embedded(store) => store.clone(),
             Self::Redis(store) => store.clone(),
         }
+    }
+
+    /// This process among those that share the store; none where none can.
+    pub(super) fn membership(
+        &self,
+        config: &Config,
+        incarnation: u128,
+        address: SocketAddr,
+    ) -> Option<Membership> {
+        let Self::Redis(store) = self else { return None };
+        let node = NodeOptions {
+            id: config.node.id.clone(),
+            incarnation,
+            address: format!("http://{address}"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        Some(Membership { cluster: store.clone(), node })
     }
 
     /// Resolves with the reason once the store has failed for good.
@@ -108,6 +127,7 @@ pub fn options(
         replicas: redis.replicas,
         confirmed_within: redis.confirm,
         answered_within: redis.answer,
+        lease: config.node.lease,
         ..RedisOptions::new(servers, config.engine.partitions, incarnation)
     })
 }
