@@ -205,14 +205,14 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let node = NodeOptions {
         id: config.node.id.clone(),
         incarnation,
-        address: listener.local_addr()?.to_string(),
+        address: format!("http://{}", listener.local_addr()?),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let ports = Ports {
         store: store.port(),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
-        cluster: None,
+        cluster: store.membership(&node),
         budget: store.budget(),
     };
     first_key::ensure(&store, &config.store.admin_key_file()).await?;

@@ -13,6 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use araldo_actors::pipeline::{Membership, NodeOptions};
 use araldo_actors::port::budget::Budget;
 use araldo_actors::port::store::Store;
 use tokio::time::{Instant, sleep};
@@ -68,6 +69,12 @@ impl OpenedStore {
         }
     }
 
+    /// This process among those that share the store; none where none can.
+    pub(super) fn membership(&self, node: &NodeOptions) -> Option<Membership> {
+        let Self::Redis(store) = self else { return None };
+        Some(Membership { cluster: store.clone(), node: node.clone() })
+    }
+
     /// Resolves with the reason once the store has failed for good.
     pub(super) async fn failed(&self) -> Arc<str> {
         match self {
@@ -118,6 +125,7 @@ pub fn options(
         replicas: redis.replicas,
         confirmed_within: redis.confirm,
         answered_within: redis.answer,
+        lease: config.node.lease,
         ..RedisOptions::new(servers, config.engine.partitions, incarnation)
     })
 }

@@ -2,6 +2,7 @@
 
 mod alert;
 mod board;
+mod cluster;
 mod email;
 mod erasure;
 mod harness;

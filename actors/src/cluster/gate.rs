@@ -31,12 +31,22 @@ pub struct Gate {
 impl Gate {
     /// A gate that is always open: there is nobody else.
     pub fn open() -> Self {
-        Self { base: Instant::now(), until: AtomicU64::new(OPEN), sent: AtomicU64::new(0), opened: Notify::new() }
+        Self {
+            base: Instant::now(),
+            until: AtomicU64::new(OPEN),
+            sent: AtomicU64::new(0),
+            opened: Notify::new(),
+        }
     }
 
     /// A gate that nothing was heard at yet.
     pub fn closed() -> Self {
-        Self { base: Instant::now(), until: AtomicU64::new(0), sent: AtomicU64::new(0), opened: Notify::new() }
+        Self {
+            base: Instant::now(),
+            until: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            opened: Notify::new(),
+        }
     }
 
     /// Everything told before `sent` has been taken up.
