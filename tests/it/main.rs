@@ -24,6 +24,7 @@ mod alert_town;
 mod citizen_contract;
 mod citizen_data;
 mod cli;
+mod cluster_status;
 mod config;
 mod crash;
 mod dashboard;
