@@ -14,6 +14,7 @@
 
 pub mod alert;
 pub mod board;
+pub mod budget;
 mod cluster;
 pub mod directory;
 pub mod domain;

@@ -20,6 +20,7 @@ use crate::actor::teller::{self, Teller};
 use crate::actor::ticker::{Audience, Ticker};
 use crate::alert::AlertBoard;
 use crate::board::Board;
+use crate::budget::LocalBudget;
 use crate::cluster::{Gate, Outbox, Peers};
 use crate::directory::Directory;
 use crate::domain::id::{NodeId, PartitionId, RouteId};
@@ -33,8 +34,10 @@ use crate::message::route::{RouteHandle, RouteMessage};
 use crate::policy::admission::{Admission, AdmissionLimits};
 use crate::policy::backoff::RetryPolicy;
 use crate::policy::breaker::BreakerLimits;
+use crate::policy::rate::Rate;
 use crate::policy::restart::Intensity;
 use crate::policy::turn::{RouteEntry, RouteTable};
+use crate::port::budget::Budget;
 use crate::port::clock::Clock;
 use crate::port::cluster::Cluster;
 use crate::port::provider::Connector;
@@ -96,6 +99,9 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
     /// The nodes that share the store; none: this process is the only one.
     pub cluster: Option<Membership>,
+    /// What routes may start, of all nodes together; none: this process shares
+    /// its routes with nobody.
+    pub budget: Option<Arc<dyn Budget>>,
 }
 
 /// One configured route.
@@ -112,6 +118,8 @@ pub struct RouteOptions {
     pub retry: RetryPolicy,
     /// When to stop knocking.
     pub breaker: BreakerLimits,
+    /// Attempts a second of all nodes together; none: no limit.
+    pub rate: Option<Rate>,
 }
 
 /// Why the engine could not start.
@@ -170,7 +178,8 @@ pub async fn start(
     let (store, services) = (Arc::clone(&ports.store), Arc::clone(&directory));
     let alerts = AlertBoard::open(store, services, Arc::clone(&handles)).await?;
     let alerts = Arc::new(alerts.telling(Arc::clone(&shared.outbox)));
-    let assembly = Assembly { options, ports, board, handles, hubs, alerts, world, shared };
+    let budget = budget(&ports);
+    let assembly = Assembly { options, ports, board, budget, handles, hubs, alerts, world, shared };
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let reached: Vec<_> = contexts.iter().map(|context| context.handle.clone()).collect();
     let (push, email) = contexts.into_iter().partition(|context| context.carrier != Carrier::Email);
@@ -217,6 +226,14 @@ impl RouteOptions {
     }
 }
 
+/// What routes draw from: the fleet's budgets, or those of this process.
+fn budget(ports: &Ports) -> Arc<dyn Budget> {
+    match &ports.budget {
+        Some(shared) => Arc::clone(shared),
+        None => Arc::new(LocalBudget::new(Arc::clone(&ports.clock))),
+    }
+}
+
 /// The hubs' handles: no more than partitions, since a partition has one hub.
 fn hubs(options: &EngineOptions) -> Arc<[HubHandle]> {
     let count = HUBS.min(options.partitions).max(1);
@@ -229,6 +246,7 @@ struct Assembly {
     options: EngineOptions,
     ports: Ports,
     board: Arc<Board>,
+    budget: Arc<dyn Budget>,
     handles: Arc<[PartitionHandle]>,
     hubs: Arc<[HubHandle]>,
     alerts: Arc<AlertBoard>,
@@ -337,6 +355,8 @@ impl Assembly {
             intensity: self.options.intensity,
             clock: Arc::clone(&self.ports.clock),
             board: Arc::clone(&self.board),
+            rate: route.rate,
+            budget: Arc::clone(&self.budget),
         })
     }
 

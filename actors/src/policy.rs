@@ -10,6 +10,7 @@ pub(crate) mod fixture;
 pub mod lanes;
 pub mod notice;
 pub mod ownership;
+pub mod rate;
 pub mod refusals;
 pub mod restart;
 pub mod routing;

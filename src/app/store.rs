@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::pipeline::{Membership, NodeOptions};
+use araldo_actors::port::budget::Budget;
 use araldo_actors::port::store::Store;
 use tokio::time::{Instant, sleep};
 
@@ -75,6 +76,15 @@ impl OpenedStore {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Some(Membership { cluster: store.clone(), node })
+    }
+
+    /// What routes may start, of all nodes together; none: no other can have
+    /// routes to the same accounts.
+    pub(super) fn budget(&self) -> Option<Arc<dyn Budget>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(store.clone()),
+        }
     }
 
     /// Resolves with the reason once the store has failed for good.

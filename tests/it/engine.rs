@@ -10,6 +10,7 @@ mod lane;
 mod live;
 mod preference;
 mod provider;
+mod rate;
 mod redis;
 
 use araldo::store::memory::MemoryStore;

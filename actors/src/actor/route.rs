@@ -2,13 +2,15 @@
 //!
 //! Owns the queue of lanes, the breaker and the connections. Hands tickets to
 //! the connection with most free slots; holds them while the provider is
-//! down, asked for a pause, or refuses our credentials. Its queue is bounded
+//! down, asked for a pause (this node or another), refuses our credentials, or
+//! while its part of the fleet's rate is spent. Its queue is bounded
 //! by the partitions' credits. If it crashes, its tickets drop and report
 //! themselves to their partitions.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::board::{Board, RouteState, RouteView};
@@ -22,13 +24,23 @@ use crate::message::route::{RouteHandle, RouteMessage, Signal, Signals};
 use crate::message::ticket::{End, Ticket};
 use crate::policy::breaker::{Allowance, Breaker, BreakerLimits};
 use crate::policy::lanes::LaneQueue;
+use crate::policy::rate::Rate;
 use crate::policy::refusals::RefusalGuard;
 use crate::policy::restart::Intensity;
+use crate::port::budget::Budget;
 use crate::port::clock::Clock;
 use crate::port::provider::Connector;
 use crate::supervise::{Address, Child, Children};
 
 use super::connection;
+
+mod supply;
+
+use supply::Supply;
+
+/// A pause is told to the other nodes when it ends this much later than the one
+/// told before: answers that come together ask for the same one.
+const PAUSES_APART: Duration = Duration::from_secs(1);
 
 /// What every generation of a route starts from.
 pub(crate) struct Context {
@@ -43,6 +55,10 @@ pub(crate) struct Context {
     pub(crate) intensity: Intensity,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Arc<Board>,
+    /// Attempts a second of all nodes; none: no limit.
+    pub(crate) rate: Option<Rate>,
+    /// Where they are drawn from.
+    pub(crate) budget: Arc<dyn Budget>,
 }
 
 /// The actor.
@@ -66,7 +82,10 @@ pub(crate) struct State {
     slots: Vec<Slot>,
     queue: LaneQueue<Ticket>,
     breaker: Breaker,
+    supply: Supply,
     paused_until: Option<Millis>,
+    /// The end of the latest pause that the other nodes know of.
+    known_pause: Option<Millis>,
     halted: Option<Reason>,
     /// Why a connection was last lost.
     trouble: String,
@@ -94,11 +113,18 @@ impl Actor for Route {
         children.start(&myself.get_cell()).await?;
         let state = State {
             breaker: Breaker::new(context.breaker),
+            supply: Supply::new(
+                context.handle.id.clone(),
+                myself,
+                Arc::clone(&context.budget),
+                context.rate,
+            ),
             context,
             children,
             slots,
             queue: LaneQueue::default(),
             paused_until: None,
+            known_pause: None,
             halted: None,
             trouble: "no connection yet".into(),
             draining: None,
@@ -121,7 +147,8 @@ impl Actor for Route {
             RouteMessage::Hold { connection, tickets } => state.hold(connection, tickets),
             RouteMessage::Up { connection } => state.slots[connection].up = true,
             RouteMessage::Lost { connection, detail } => state.lost(connection, detail),
-            RouteMessage::PauseUntil(until) => state.pause(until),
+            RouteMessage::Drawn(drawn) => state.supply.drawn(drawn),
+            RouteMessage::PauseUntil(until) => state.pause_heard(until),
             RouteMessage::Tick => state.tick(),
             RouteMessage::Drain { done } => state.drain(done),
         }
@@ -223,9 +250,7 @@ impl State {
             Signal::Failure => (0..count).for_each(|_| self.breaker.failure(now)),
             Signal::Pause(wait) => {
                 self.breaker.unprobe();
-                let until = now.after(wait);
-                self.pause(until);
-                self.context.outbox.paused(&self.context.handle.id, until);
+                self.pause(now.after(wait));
             }
             Signal::Halt(reason) => {
                 if self.halted.is_none() {
@@ -236,9 +261,19 @@ impl State {
         }
     }
 
-    /// The provider asked for a pause, here or on another node.
+    /// The provider asked this node to wait.
     fn pause(&mut self, until: Millis) {
-        self.paused_until = Some(self.paused_until.map_or(until, |at| at.max(until)));
+        self.paused_until = self.paused_until.max(Some(until));
+        if self.known_pause.is_none_or(|known| until >= known.after(PAUSES_APART)) {
+            self.context.outbox.paused(&self.context.handle.id, until);
+            self.known_pause = Some(until);
+        }
+    }
+
+    /// The provider asked another node to wait.
+    fn pause_heard(&mut self, until: Millis) {
+        self.paused_until = self.paused_until.max(Some(until));
+        self.known_pause = self.known_pause.max(Some(until));
     }
 
     /// Whether anything may leave at `now`.
@@ -264,7 +299,11 @@ impl State {
             };
             let freest = self.slots.iter_mut().enumerate().max_by_key(|(_, slot)| slot.free);
             let Some((index, slot)) = freest.filter(|(_, slot)| slot.free > 0) else { break };
+            if !self.supply.has_any() {
+                break;
+            }
             let Some(ticket) = self.queue.pop() else { break };
+            self.supply.spend();
             slot.free -= 1;
             slot.holds += 1;
             batches[index].push(ticket);
@@ -276,6 +315,9 @@ impl State {
             if !batch.is_empty() {
                 slot.address.cast(ConnectionMessage::Send(batch));
             }
+        }
+        if self.allowance(now) != Allowance::Nothing {
+            self.supply.refill();
         }
     }
 
@@ -347,3 +389,6 @@ impl State {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,6 +95,28 @@ impl Engine {
         views
     }
 
+    /// How long ago it was last heard who lives; none when this process is the
+    /// only one there can be, or has heard nothing yet.
+    #[must_use]
+    pub fn heard_ago(&self) -> Option<Duration> {
+        self.0.membership.as_ref().and_then(|_| self.0.peers.heard_ago())
+    }
+
+    /// Partitions of the store.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.count()
+    }
+
+    /// What waits for its turn in each partition that this process has taken
+    /// over.
+    #[must_use]
+    pub fn own_lags(&self) -> Vec<(PartitionId, u64)> {
+        let open = |partition: &PartitionId| self.0.board.is_open(*partition);
+        let own = (0..self.count()).map(PartitionId).filter(open);
+        own.map(|partition| (partition, self.0.board.partition(partition.0).waiting())).collect()
+    }
+
     /// Messages whose turn is not recorded and deliveries without an outcome, on
     /// all nodes as last heard of.
     #[must_use]

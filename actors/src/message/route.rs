@@ -9,6 +9,8 @@ use crate::domain::answer::Reason;
 use crate::domain::id::RouteId;
 use crate::domain::time::Millis;
 use crate::message::ticket::Ticket;
+use crate::port::budget::Grant;
+use crate::port::store::StoreError;
 use crate::supervise::Address;
 
 /// What an answer says about the route itself.
@@ -102,7 +104,9 @@ pub enum RouteMessage {
         /// Why, for the operator.
         detail: String,
     },
-    /// The provider asked another node to wait.
+    /// A draw from the route's budget came back.
+    Drawn(Result<Grant, StoreError>),
+    /// The provider asked another node to wait until then.
     PauseUntil(Millis),
     /// Time has passed.
     Tick,
