@@ -30,7 +30,7 @@
 //! | `claims`, `claims_by_time` | hash, sorted set | idempotency keys |
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
 //! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
-//! | `registry`, `format` | hashes | shared; beside the format which key was the first |
+//! | `registry`, `format` | hashes | shared; beside the format which key was the first, and what is being moved in (see `import`) |
 //! | `pulse` | string | written before replicas are counted |
 //!
 //! # Invariants
@@ -84,6 +84,7 @@ mod citizen;
 mod due;
 mod erase;
 mod first_key;
+mod import;
 mod inbox;
 mod journal;
 mod key;
@@ -99,6 +100,7 @@ pub mod safety;
 mod script;
 mod step;
 
+pub(super) use import::{Counter, Miscounted, Obstacle, Target};
 pub use options::{OpenError, RedisOptions, Servers};
 
 use erase::Erase;

@@ -26,6 +26,10 @@ pub(super) static COUNT: LazyLock<Script> =
 pub(super) static CITIZENS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("script/citizens.lua")));
 
+/// Puts an entry at its place in a journal.
+pub(super) static PLACE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/place.lua")));
+
 /// What every connection loads first.
 pub(super) fn load_all() -> Vec<Cmd> {
     let texts = [
@@ -35,6 +39,7 @@ pub(super) fn load_all() -> Vec<Cmd> {
         include_str!("script/arrivals.lua"),
         include_str!("script/count.lua"),
         include_str!("script/citizens.lua"),
+        include_str!("script/place.lua"),
     ];
     let load = |text: &str| {
         let mut load = redis::cmd("SCRIPT");
