@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::pipeline::{self, Ports, Running, StartError};
+use araldo_actors::port::store::StoreError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,7 +40,7 @@ mod store;
 
 pub use store::{RedisReport, report_on_redis};
 
-use route::Routes;
+use route::{Routes, Tokens};
 use store::OpenedStore;
 
 /// How long what is in flight gets to finish at the end.
@@ -98,6 +99,9 @@ pub enum ServeError {
         /// What the system said, or what is wrong with it.
         error: io::Error,
     },
+    /// The secret that nodes share cannot be read or made.
+    #[error("this installation's secret cannot be read: {0}")]
+    SharedSecret(StoreError),
     /// The engine could not start.
     #[error("the engine cannot start: {0}")]
     Engine(#[from] StartError),
@@ -137,7 +141,8 @@ impl ServeError {
 pub fn faults_of_routes(routes: &[RouteConfig]) -> Vec<String> {
     // Where tokens are kept says nothing of whether a route can be used.
     let links = links::placeholder();
-    let errors = route::all(routes, Path::new(""), &links).err().unwrap_or_default();
+    let tokens = Tokens { folder: Path::new(""), shelf: None };
+    let errors = route::all(routes, tokens, &links).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 
@@ -192,16 +197,17 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let listener =
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
     // Read first: a route that cannot be used makes no store and no secret.
-    route::all(&config.routes, &config.store.path, &links::placeholder())
-        .map_err(ServeError::Routes)?;
+    let tokens = Tokens { folder: &config.store.path, shelf: None };
+    route::all(&config.routes, tokens, &links::placeholder()).map_err(ServeError::Routes)?;
     let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
     config.citizen.secret_file.as_deref().map(links::shared_secret).transpose()?;
     let incarnation = rand::random();
     let store = OpenedStore::open(&config, incarnation).await?;
-    let secret = links::secret(&config)?;
+    let secret = links::secret(&config, &store).await?;
     let links = links::links(&config, &secret, listener.local_addr()?);
+    let tokens = Tokens { folder: &config.store.path, shelf: store.shelf() };
     let Routes { routes, relay } =
-        route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
+        route::all(&config.routes, tokens, &links).map_err(ServeError::Routes)?;
     let ports = Ports {
         store: store.port(),
         clock: Arc::new(SystemClock),

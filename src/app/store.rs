@@ -14,10 +14,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::port::store::Store;
+use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
 use super::ServeError;
 use crate::config::{Config, RedisConfig, RedisTopology, StoreKind};
+use crate::provider::apns::Shelf;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
 use crate::store::redis::safety;
 use crate::store::redis::{OpenError, RedisOptions, RedisStore, Servers};
@@ -58,6 +60,14 @@ impl OpenedStore {
         }
     }
 
+    /// Where nodes keep what they must agree on; none: there is only this one.
+    pub(super) fn shelf(&self) -> Option<Arc<dyn Shelf>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(Arc::new(Registers(Arc::clone(store)))),
+        }
+    }
+
     /// Resolves with the reason once the store has failed for good.
     pub(super) async fn failed(&self) -> Arc<str> {
         match self {
@@ -71,6 +81,20 @@ impl OpenedStore {
     pub(super) async fn close(self) -> Result<(), ServeError> {
         let closed = tokio::task::spawn_blocking(move || drop(self)).await;
         closed.map_err(io::Error::other).map_err(ServeError::Io)
+    }
+}
+
+/// Registers of the store as a shelf.
+struct Registers(Arc<RedisStore>);
+
+#[async_trait]
+impl Shelf for Registers {
+    async fn look(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        self.0.register(name).await.map_err(|error| error.to_string())
+    }
+
+    async fn swap(&self, name: &str, found: Option<&[u8]>, new: &[u8]) -> Result<bool, String> {
+        self.0.swap_register(name, found, new).await.map_err(|error| error.to_string())
     }
 }
 

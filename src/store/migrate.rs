@@ -160,21 +160,19 @@ pub struct Migration {
     pub to: RedisOptions,
     /// Whether what an unfinished move left is removed first.
     pub start_over: bool,
+    /// The installation's secret that lies beside the embedded store, which all
+    /// nodes are to share.
+    pub secret: Option<[u8; 32]>,
 }
 
-/// Moves a store; `tell` hears how far it is, `along` may write what belongs to
-/// the store and is not in it before the target is opened to servers.
+/// Moves a store; `tell` hears how far it is.
 ///
 /// # Errors
 /// [`MigrateError`], one sentence that says what to do.
-pub async fn migrate<F>(
+pub async fn migrate(
     migration: &Migration,
     mut tell: impl FnMut(Progress),
-    along: impl FnOnce(RedisTarget) -> F,
-) -> Result<Moved, MigrateError>
-where
-    F: Future<Output = (RedisTarget, Result<(), StoreError>)>,
-{
+) -> Result<Moved, MigrateError> {
     let (path, partitions) = (migration.from.clone(), migration.to.partitions);
     let opened = tokio::task::spawn_blocking(move || open(&path, partitions)).await;
     let store = opened.map_err(|error| stopped(&error))??;
@@ -184,25 +182,12 @@ where
     let (mut target, moved) = begun.map_err(|obstacle| refused(obstacle, migration))?;
     move_rows(&source, &mut target, moved, &mut tell).await?;
     let moved = count_rows(&source, &target, &mut tell).await?;
-    let (RedisTarget(target), done) = along(RedisTarget(target)).await;
-    done.map_err(MigrateError::Writing)?;
-    target.finish().await.map_err(MigrateError::Writing)?;
+    target.finish(migration.secret).await.map_err(MigrateError::Writing)?;
     drop(source);
     // Waits for its threads.
     let closed = tokio::task::spawn_blocking(move || drop(store)).await;
     closed.map_err(|error| stopped(&error))?;
     Ok(moved)
-}
-
-/// The target of a move, all rows in it.
-pub struct RedisTarget(Target);
-
-impl RedisTarget {
-    /// The store, which nobody else can open yet.
-    #[must_use]
-    pub const fn store(&self) -> &redis::RedisStore {
-        self.0.store()
-    }
 }
 
 fn stopped(error: &tokio::task::JoinError) -> MigrateError {

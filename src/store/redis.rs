@@ -11,7 +11,7 @@
 //! | name | kind | holds |
 //! |---|---|---|
 //! | `counters` | hash | `own` (fencing token, never expires), `epoch`, `step` and `base` (number of the owner's last step, and the place before its first), `events`, `ordinals`, `books`, `tail:<lane>`, `checkpoint:<lane>` |
-//! | `journal:<lane>` | stream | ids are the sequence from 1 on, without gaps; entries below the checkpoint are trimmed |
+//! | `journal:<lane>` | stream | ids are the sequence from 1 on, without gaps; entries below the checkpoint are trimmed; `e` the entry, `c` which call wrote it |
 //! | `messages`, `states` | hashes | by message id; no state: accepted, turn not taken |
 //! | `citizens` | hash | by ordinal: dense, append-only, never reused |
 //! | `index` | hash | ordinals by fiscal code |
@@ -31,6 +31,9 @@
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
 //! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
 //! | `registry`, `format` | hashes | shared; beside the format which key was the first, and what is being moved in (see `import`) |
+//! | `secret` | string | 32 random bytes that all nodes share |
+//! | `registers` | hash | small values that all nodes share, each with its length before it |
+//! | `bucket:<name>` | string | when a bucket of tokens is full again, in µs; expires |
 //! | `pulse` | string | written before replicas are counted |
 //!
 //! # Invariants
@@ -98,6 +101,7 @@ mod reply;
 mod row;
 pub mod safety;
 mod script;
+mod shared;
 mod step;
 
 pub(super) use import::{Counter, Miscounted, Obstacle, Target};

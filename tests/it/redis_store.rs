@@ -12,3 +12,4 @@ mod open;
 pub mod proxy;
 mod replica;
 mod sentinel;
+mod shared;

@@ -147,17 +147,22 @@ impl Target {
         self.store.write(&self.store.all, note).await.map(drop)
     }
 
-    /// Ends the move: from now on the store can be opened.
-    pub(in crate::store) async fn finish(mut self) -> Result<(), StoreError> {
+    /// Ends the move: all nodes share `secret`, and from now on the store can be
+    /// opened.
+    pub(in crate::store) async fn finish(
+        mut self,
+        secret: Option<[u8; 32]>,
+    ) -> Result<(), StoreError> {
         self.flush().await?;
+        if let Some(secret) = secret
+            && self.store.shared_secret(secret).await? != secret
+        {
+            let what = "another secret is there than that of the store moved in";
+            return Err(StoreError::Damaged(what.to_owned()));
+        }
         let format = self.store.all.format();
         let done = command("HDEL", &format, &[MOVED, MOVING]);
         self.store.write(&self.store.all, done).await.map(drop)
-    }
-
-    /// The store, for what else is moved along.
-    pub(in crate::store) const fn store(&self) -> &RedisStore {
-        &self.store
     }
 
     /// Writes what is buffered.
@@ -175,7 +180,7 @@ impl Target {
         self.buffered -= commands.len();
         let space = self.store.spaces.iter().find(|space| space.slot() == slot);
         let pulse = space.unwrap_or(&self.store.all).pulse();
-        self.store.link.write(Ask { slot, commands, pulse }).await.map(drop)
+        self.store.link.write(Ask { slot, commands, pulse, confirmed: true }).await.map(drop)
     }
 
     async fn add(&mut self, slot: u16, one: Cmd) -> Result<(), StoreError> {

@@ -29,6 +29,9 @@ pub(super) static CITIZENS: LazyLock<Script> =
 /// Puts an entry at its place in a journal.
 pub(super) static PLACE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("script/place.lua")));
+/// Draws from a bucket of tokens.
+pub(super) static DRAW: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/draw.lua")));
 
 /// What every connection loads first.
 pub(super) fn load_all() -> Vec<Cmd> {
@@ -40,6 +43,7 @@ pub(super) fn load_all() -> Vec<Cmd> {
         include_str!("script/count.lua"),
         include_str!("script/citizens.lua"),
         include_str!("script/place.lua"),
+        include_str!("script/draw.lua"),
     ];
     let load = |text: &str| {
         let mut load = redis::cmd("SCRIPT");
