@@ -26,6 +26,7 @@ use crate::http::{self, Http};
 use crate::post;
 use crate::provider::OptionsError;
 use crate::store::embedded::OpenError;
+use crate::store::migrate::MigrateError;
 use crate::store::redis::OpenError as RedisOpenError;
 use crate::system::{SystemClock, SystemRng};
 use crate::telemetry::{self, Metrics, TelemetryError};
@@ -33,11 +34,13 @@ use crate::telemetry::{self, Metrics, TelemetryError};
 mod citizen;
 mod first_key;
 mod links;
+mod migrate;
 mod open_files;
 mod route;
 mod settings;
 mod store;
 
+pub use migrate::migrate;
 pub use store::{RedisReport, report_on_redis};
 
 use route::{Routes, Tokens};
@@ -69,6 +72,12 @@ pub enum ServeError {
     /// The Redis can lose what it answered: at least one reason.
     #[error("{}", .0.join("\n"))]
     Unsafe(Vec<String>),
+    /// A store can only be moved into Redis.
+    #[error("store.kind: must be \"redis\": the configuration is that of the nodes")]
+    NotRedis,
+    /// The store was not moved.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// This node's folder cannot be made.
     #[error("store.path: the folder {} cannot be made: {error}", path.display())]
     Folder {
@@ -125,7 +134,8 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Route { .. } | Self::Routes(_) | Self::Issuer(_) | Self::Secret { .. } => true,
-            Self::RedisUrl(_) | Self::Unsafe(_) | Self::Folder { .. } => true,
+            Self::RedisUrl(_) | Self::Unsafe(_) | Self::Folder { .. } | Self::NotRedis => true,
+            Self::Migrate(error) => matches!(error, MigrateError::NoSource(_)),
             Self::Redis(error) => !matches!(error, RedisOpenError::Unavailable { .. }),
             Self::Store(error) => {
                 matches!(error, OpenError::Partitions { .. } | OpenError::PartitionRange(_))
