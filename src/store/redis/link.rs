@@ -29,7 +29,10 @@ use topology::Topology;
 
 mod connection;
 mod node;
+mod subscription;
 mod topology;
+
+pub(super) use subscription::{Push, Subscription};
 
 /// Pauses between tries.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
