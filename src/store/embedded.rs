@@ -121,6 +121,7 @@ mod writer;
 pub use open::OpenError;
 
 use accept::Append;
+use alert::Closing;
 use citizen::Record;
 use erase::Erase;
 use read::Except;
@@ -149,6 +150,7 @@ pub struct EmbeddedStore {
     shared: Arc<Shared>,
     reads: Arc<Semaphore>,
     partitions: u16,
+    closing: Closing,
     /// None once the store is being closed.
     watch: Option<std::sync::mpsc::SyncSender<()>>,
     threads: Vec<JoinHandle<()>>,
@@ -187,6 +189,7 @@ impl EmbeddedStore {
             shared,
             reads: Arc::new(Semaphore::new(READERS)),
             partitions: options.partitions,
+            closing: Closing::default(),
             watch: Some(watch),
             threads,
             _lock: opening.lock,
@@ -441,8 +444,11 @@ impl Store for EmbeddedStore {
         self.write(|reply| Job::Step(partition, epoch, step, reply)).await
     }
 
-    async fn books(&self, _partitions: &[PartitionId]) -> Result<Books, StoreError> {
-        Ok(self.shared.books())
+    async fn books(&self, partitions: &[PartitionId]) -> Result<Books, StoreError> {
+        for partition in partitions {
+            self.check(*partition)?;
+        }
+        Ok(self.shared.books(partitions))
     }
 
     async fn registry(&self) -> Result<Registry, StoreError> {

@@ -9,7 +9,7 @@
 //! and the totals of erased messages.
 
 use async_trait::async_trait;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use araldo_actors::domain::alert::{Alert, AlertRecord, Walk};
@@ -70,6 +70,8 @@ struct State {
     partitions: Vec<Partition>,
     claims: HashMap<[u8; 32], Claimed>,
     alerts: BTreeMap<MessageId, AlertRecord>,
+    /// Partitions that have nothing left of an alert that is not final.
+    closed: BTreeMap<MessageId, BTreeSet<PartitionId>>,
     /// Who last validated an address. Holds only as long as the record says so
     /// too: see [`State::address_owner`].
     addresses: BTreeMap<AddressId, FiscalCode>,
@@ -427,10 +429,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn books(&self, _partitions: &[PartitionId]) -> Result<Books, StoreError> {
-        let mut sum = Books::default();
-        for partition in &self.lock().partitions {
-            sum += partition.books();
+    async fn books(&self, partitions: &[PartitionId]) -> Result<Books, StoreError> {
+        let (mut state, mut sum) = (self.lock(), Books::default());
+        for id in partitions {
+            sum += state.partition(*id)?.books();
         }
         Ok(sum)
     }

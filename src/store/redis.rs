@@ -29,7 +29,8 @@
 //! | `erasures`, `erasures_by_time` | hash, sorted set | that somebody was erased |
 //! | `claims`, `claims_by_time` | hash, sorted set | idempotency keys |
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
-//! | `registry`, `format` | hashes | shared |
+//! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
+//! | `registry`, `format` | hashes | shared; beside the format which key was the first |
 //! | `pulse` | string | written before replicas are counted |
 //!
 //! # Invariants
@@ -82,6 +83,7 @@ mod batch;
 mod citizen;
 mod due;
 mod erase;
+mod first_key;
 mod inbox;
 mod journal;
 mod key;
@@ -93,6 +95,7 @@ mod read;
 mod registry;
 mod reply;
 mod row;
+pub mod safety;
 mod script;
 mod step;
 
@@ -263,8 +266,8 @@ impl Store for RedisStore {
         self.erased(limit).await
     }
 
-    async fn books(&self, _partitions: &[PartitionId]) -> Result<Books, StoreError> {
-        self.sum_books().await
+    async fn books(&self, partitions: &[PartitionId]) -> Result<Books, StoreError> {
+        self.sum_books(partitions).await
     }
 
     async fn registry(&self) -> Result<Registry, StoreError> {

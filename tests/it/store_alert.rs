@@ -12,9 +12,12 @@ use araldo_actors::domain::time::Millis;
 use araldo_actors::port::alert_store::{AlertAcceptance, WalkTotals};
 use araldo_actors::port::store::{Acceptance, Store, StoreError};
 
-use crate::store_fixture::{accept, claim, contract, home, message, open, processed, route, step};
+use crate::store_fixture::{
+    accept, claim, contract, everywhere, home, message, open, processed, route, step,
+};
 use fixture::{accepted, alert, id, one_step, push_step, register, residents, walked};
 
+mod cancel;
 mod damage;
 pub mod fixture;
 mod inbox;
@@ -48,7 +51,7 @@ async fn an_alert_is_accepted_once_and_answered_as_it_is_now(store: &dyn Store) 
     assert_eq!((again.status, again.updated_at), (AlertStatus::Paused, Millis(9)));
     assert_eq!(store.alert(id(1)).await.unwrap(), Some(*again));
     assert_eq!(store.alert(id(2)).await.unwrap(), None);
-    assert_eq!(store.books().await.unwrap().messages.accepted, 0);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.accepted, 0);
 }
 
 async fn a_claim_of_an_alert_is_honoured_once(store: &dyn Store) {
@@ -136,7 +139,7 @@ async fn a_step_is_applied_once_and_only_to_the_cursor_it_was_made_from(store: &
     let leap = one_step(1, 3, 2, &[Mark::Delivered]);
     store.commit(partition, epoch, step(vec![first.clone(), first, leap])).await.unwrap();
     assert_eq!(store.cursors(partition, id(1)).await.unwrap(), cursors);
-    assert_eq!(store.books().await.unwrap().all_deliveries().delivered, 1);
+    assert_eq!(store.books(&everywhere()).await.unwrap().all_deliveries().delivered, 1);
     // Two steps in one.
     let more = vec![one_step(1, 2, 2, &[Mark::Delivered]), one_step(1, 3, 3, &[Mark::Delivered])];
     store.commit(partition, epoch, step(more)).await.unwrap();
@@ -158,7 +161,7 @@ async fn the_books_get_what_a_walk_gained(store: &dyn Store) {
     store.commit(partition, epoch, step(vec![at(1, first)])).await.unwrap();
     let second = DeliveryTotals { delivered: 2, failed: 1, retried: 5, ..first };
     store.commit(partition, epoch, step(vec![at(2, second), at(2, second)])).await.unwrap();
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!(books.deliveries[Channel::Push.index()], second);
     assert_eq!(books.all_deliveries().open(), 1);
 }
@@ -187,7 +190,7 @@ async fn a_step_that_would_make_the_ledger_wrong_is_refused_whole(store: &dyn St
         assert!(text.contains(why), "{text}");
     }
     assert_eq!(store.cursors(partition, id(1)).await.unwrap(), []);
-    assert_eq!(store.books().await.unwrap().messages.processed, 0);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.processed, 0);
 }
 
 async fn walks_of_unknown_alerts_change_nothing(store: &dyn Store) {
@@ -197,7 +200,7 @@ async fn walks_of_unknown_alerts_change_nothing(store: &dyn Store) {
     store.commit(partition, epoch, step(vec![unknown.clone()])).await.unwrap();
     accepted(store, 1).await;
     assert_eq!(store.cursors(partition, id(1)).await.unwrap(), []);
-    assert_eq!(store.books().await.unwrap().all_deliveries().planned, 0);
+    assert_eq!(store.books(&everywhere()).await.unwrap().all_deliveries().planned, 0);
     assert_eq!(store.alert_progress(id(2)).await.unwrap().walks, []);
     store.commit(partition, epoch, step(vec![unknown])).await.unwrap();
     assert_eq!(store.cursors(partition, id(1)).await.unwrap().len(), 1);

@@ -13,9 +13,9 @@ use araldo_actors::domain::time::Millis;
 use araldo_actors::port::store::{Acceptance, Journal, Step, Store, StoreError};
 
 use crate::store_fixture::{
-    PARTITIONS, accept, api_key, citizen, claim, code, contract, device, due_ids, endpoint, home,
-    inbox, journal, message, message_in, one_processed, open, organization, plan, processed, route,
-    service, state_of, step, up_to,
+    PARTITIONS, accept, api_key, citizen, claim, code, contract, device, due_ids, endpoint,
+    everywhere, home, inbox, journal, message, message_in, one_processed, open, organization, plan,
+    processed, route, service, state_of, step, up_to,
 };
 
 contract!(
@@ -49,7 +49,7 @@ async fn accepted_messages_get_contiguous_places_in_their_journal(store: &dyn St
         let id = message(n, 1).id;
         assert_eq!(accept(store, n, 1).await, Acceptance::Accepted { id, sequence: n });
     }
-    assert_eq!(store.books().await.unwrap().messages.accepted, 5);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.accepted, 5);
 }
 
 async fn a_claim_is_honoured_once_and_answers_the_first_id_again(store: &dyn Store) {
@@ -60,7 +60,7 @@ async fn a_claim_is_honoured_once_and_answers_the_first_id_again(store: &dyn Sto
     assert_eq!(again, Acceptance::Replayed { id });
     let other = store.accept(message(3, 1), Some(claim(7, 2))).await.unwrap();
     assert_eq!(other, Acceptance::KeyReused);
-    assert_eq!(store.books().await.unwrap().messages.accepted, 1);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.accepted, 1);
     assert!(store.message(code(1), id).await.unwrap().is_some());
 }
 
@@ -68,7 +68,7 @@ async fn the_same_message_is_accepted_once_without_a_claim(store: &dyn Store) {
     accept(store, 1, 1).await;
     let again = accept(store, 1, 1).await;
     assert_eq!(again, Acceptance::Replayed { id: message(1, 1).id });
-    assert_eq!(store.books().await.unwrap().messages.accepted, 1);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.accepted, 1);
 }
 
 async fn claims_are_forgotten_by_age(store: &dyn Store) {
@@ -102,7 +102,7 @@ async fn a_message_is_processed_once(store: &dyn Store) {
     again.at = Millis(6_000);
     store.commit(partition, epoch, again).await.unwrap();
     assert_eq!(state_of(store, 1, 1).await, first);
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!((books.messages.processed, books.messages.open()), (1, 0));
     assert_eq!((books.all_deliveries().planned, books.all_deliveries().open()), (2, 1));
     assert_eq!(inbox(store, 1).await.len(), 1);
@@ -134,7 +134,7 @@ async fn a_message_has_one_end(store: &dyn Store) {
     assert_eq!(state_of(store, 2, 1).await.status, MessageStatus::Expired);
     let quarantined = MessageStatus::Quarantined("panicked".to_owned());
     assert_eq!(state_of(store, 3, 1).await.status, quarantined);
-    let totals = store.books().await.unwrap().messages;
+    let totals = store.books(&everywhere()).await.unwrap().messages;
     assert_eq!((totals.rejected, totals.expired, totals.quarantined), ([1, 0, 0], 1, 1));
     assert_eq!(totals.open(), 0);
 }
@@ -149,7 +149,7 @@ async fn a_delivery_settles_once(store: &dyn Store) {
     store.commit(partition, epoch, late).await.unwrap();
     let status = state_of(store, 1, 1).await.deliveries[1].status;
     assert_eq!(status, DeliveryStatus::Ended { outcome: Outcome::Delivered, at: Millis(5_000) });
-    let totals = store.books().await.unwrap().all_deliveries();
+    let totals = store.books(&everywhere()).await.unwrap().all_deliveries();
     assert_eq!((totals.delivered, totals.failed, totals.open()), (2, 0, 0));
     assert_eq!(due_ids(store, partition, 100).await, vec![]);
 }
@@ -167,7 +167,7 @@ async fn a_deferral_moves_the_delivery_and_counts_once(store: &dyn Store) {
     store.commit(partition, epoch, step(vec![defer(30, false)])).await.unwrap();
     assert_eq!(due_ids(store, partition, 100).await, vec![(30, endpoint(1))]);
     assert_eq!(state_of(store, 1, 1).await.deliveries[1].retries, 1);
-    assert_eq!(store.books().await.unwrap().all_deliveries().retried, 1);
+    assert_eq!(store.books(&everywhere()).await.unwrap().all_deliveries().retried, 1);
 
     let end = Effect::Settled {
         message: message(1, 1).id,
@@ -176,7 +176,7 @@ async fn a_deferral_moves_the_delivery_and_counts_once(store: &dyn Store) {
     };
     store.commit(partition, epoch, step(vec![end, defer(40, true)])).await.unwrap();
     assert_eq!(due_ids(store, partition, 100).await, vec![]);
-    assert_eq!(store.books().await.unwrap().all_deliveries().retried, 1);
+    assert_eq!(store.books(&everywhere()).await.unwrap().all_deliveries().retried, 1);
 }
 
 async fn a_quarantine_cancels_what_is_pending(store: &dyn Store) {
@@ -188,7 +188,7 @@ async fn a_quarantine_cancels_what_is_pending(store: &dyn Store) {
     let cancelled = DeliveryStatus::Ended { outcome: Outcome::Cancelled, at: Millis(5_000) };
     assert_eq!(state.deliveries[1].status, cancelled);
     assert_eq!(due_ids(store, partition, 100).await, vec![]);
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!((books.messages.processed, books.messages.quarantined), (1, 0));
     assert_eq!((books.all_deliveries().cancelled, books.all_deliveries().open()), (1, 0));
 }
@@ -196,7 +196,7 @@ async fn a_quarantine_cancels_what_is_pending(store: &dyn Store) {
 async fn effects_on_the_unknown_change_nothing(store: &dyn Store) {
     let (partition, epoch) = one_processed(store).await;
     accept(store, 2, 1).await;
-    let before = store.books().await.unwrap();
+    let before = store.books(&everywhere()).await.unwrap();
     let unknown = message(9, 1).id;
     let stranger = (2..100).find(|other| home(*other) == home(1)).unwrap();
     let effects = vec![
@@ -215,7 +215,7 @@ async fn effects_on_the_unknown_change_nothing(store: &dyn Store) {
         Effect::AddressRefused { citizen: code(stranger), address: AddressId::of("a@example.org") },
     ];
     store.commit(partition, epoch, step(effects)).await.unwrap();
-    assert_eq!(store.books().await.unwrap(), before);
+    assert_eq!(store.books(&everywhere()).await.unwrap(), before);
     assert_eq!(state_of(store, 2, 1).await.status, MessageStatus::Accepted);
 }
 
@@ -239,7 +239,7 @@ async fn a_message_for_nobody_is_rejected_when_its_turn_comes(store: &dyn Store)
         assert_eq!(state.status, MessageStatus::Rejected(RejectionReason::UserNotFound));
         assert_eq!((state.deliveries, state.published), (vec![], 0));
     }
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!((books.messages.rejected, books.messages.open()), ([0, 2, 0], 0));
     assert_eq!(books.all_deliveries().planned, 0);
     assert_eq!(due_ids(store, partition, 100).await, vec![]);
@@ -256,9 +256,9 @@ async fn older_owners_are_fenced(store: &dyn Store) {
     let refused = store.commit(partition, old, late.clone()).await;
     assert_eq!(refused, Err(StoreError::Fenced(partition)));
     assert_eq!(store.arrivals(partition, Lane::Normal, 0, 10).await.unwrap().len(), 1);
-    assert_eq!(store.books().await.unwrap().messages.processed, 0);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.processed, 0);
     store.commit(partition, new, late).await.unwrap();
-    assert_eq!(store.books().await.unwrap().messages.processed, 1);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.processed, 1);
 }
 
 async fn due_deliveries_come_oldest_first_but_for_the_excepted(store: &dyn Store) {
@@ -406,7 +406,7 @@ async fn a_key_is_used_once_whatever_the_lane(store: &dyn Store) {
     assert!(matches!(same, Acceptance::Accepted { sequence: 0, .. }));
     let repeated = store.accept(message_in(Lane::Bulk, 3, 1), None).await.unwrap();
     assert_eq!(repeated, Acceptance::Replayed { id: message(3, 1).id });
-    assert_eq!(store.books().await.unwrap().messages.accepted, 2);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.accepted, 2);
 }
 
 async fn arrivals_wait_until_the_checkpoint_passes_them(store: &dyn Store) {

@@ -255,7 +255,7 @@ async fn another_format_and_another_partition_count_are_refused() {
 
 #[tokio::test]
 async fn a_store_of_an_earlier_format_is_refused_and_left_as_it_was() {
-    for earlier in [1, 2] {
+    for earlier in [1, 2, 3] {
         let folder = folder();
         {
             let database = Database::builder(folder.path().join("db")).open().unwrap();
@@ -267,7 +267,7 @@ async fn a_store_of_an_earlier_format_is_refused_and_left_as_it_was() {
         let OpenError::Version { found, .. } = error else { panic!("{error}") };
         assert_eq!(found, u16::from(earlier));
         let sentence = format!(
-            "has format {earlier}, and this version reads format 3: \
+            "has format {earlier}, and this version reads format 4: \
              use the version that wrote it, or another folder"
         );
         assert!(error.to_string().ends_with(&sentence), "{error}");

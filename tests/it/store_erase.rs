@@ -18,9 +18,9 @@ use araldo_actors::port::store::{Backlog, Erased, Journal, Store, StoreError, Sw
 use fjall::{Database, KeyspaceCreateOptions, Readable};
 
 use crate::store_fixture::{
-    accept, citizen, claim, code, contract, device, due_ids, embedded, endpoint, erasure, folder,
-    home, inbox, journal, leaving, message, message_in, open, plan, processed, reachable, route,
-    state_of, step, stored, up_to,
+    accept, citizen, claim, code, contract, device, due_ids, embedded, endpoint, erasure,
+    everywhere, folder, home, inbox, journal, leaving, message, message_in, open, plan, processed,
+    reachable, route, state_of, step, stored, up_to,
 };
 
 contract!(
@@ -125,12 +125,12 @@ async fn nothing_is_left_that_can_be_asked_for(store: &dyn Store) {
 
 async fn the_books_stay_whole_when_messages_are_erased(store: &dyn Store) {
     let owner = filled(store).await;
-    let before = store.books().await.unwrap();
+    let before = store.books(&everywhere()).await.unwrap();
     let mut expected = before;
     // Two pushes of person 1 waited.
     expected.deliveries[0].cancelled += 2;
     erase(store, owner, 1).await;
-    assert_eq!(store.books().await.unwrap(), expected);
+    assert_eq!(store.books(&everywhere()).await.unwrap(), expected);
     assert_eq!(expected.messages.open(), 0);
     let opened = store.open_partition(owner.0).await.unwrap();
     let pending: u64 = opened.backlogs.iter().map(|route| route.pending).sum();
@@ -141,7 +141,10 @@ async fn the_books_stay_whole_when_messages_are_erased(store: &dyn Store) {
         format!("{again:?}"),
         format!("Accepted {{ id: {:?}, sequence: 12 }}", message(21, 1).id)
     );
-    assert_eq!(store.books().await.unwrap().messages.accepted, before.messages.accepted + 1);
+    assert_eq!(
+        store.books(&everywhere()).await.unwrap().messages.accepted,
+        before.messages.accepted + 1
+    );
 }
 
 async fn what_waits_is_cancelled_and_told_by_route(store: &dyn Store) {
@@ -185,7 +188,7 @@ async fn a_message_whose_turn_is_not_taken_is_left(store: &dyn Store) {
     // Now it can go as well.
     assert_eq!(erase(store, (partition, opened.epoch), 1).await.messages, 1);
     assert_eq!(store.addressed(code(1), None, 9).await.unwrap(), vec![]);
-    assert_eq!(store.books().await.unwrap().messages.open(), 0);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.open(), 0);
 }
 
 async fn erasing_waits_until_the_journal_lets_go(store: &dyn Store) {
@@ -238,7 +241,7 @@ async fn erasing_waits_for_the_journals_of_all_lanes(store: &dyn Store) {
 async fn what_comes_late_for_an_erased_message_changes_nothing(store: &dyn Store) {
     let owner = filled(store).await;
     erase(store, owner, 1).await;
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     let id = message(1, 1).id;
     let effects = vec![
         processed(1, 1, 10),
@@ -253,7 +256,7 @@ async fn what_comes_late_for_an_erased_message_changes_nothing(store: &dyn Store
         Effect::AddressRefused { citizen: code(1), address: AddressId::of("person1@example.org") },
     ];
     store.commit(owner.0, owner.1, step(effects)).await.unwrap();
-    assert_eq!(store.books().await.unwrap(), books);
+    assert_eq!(store.books(&everywhere()).await.unwrap(), books);
     assert_eq!(store.message(code(1), id).await.unwrap(), None);
     assert_eq!(store.citizen(code(1)).await.unwrap(), None);
     assert_eq!(due_ids(store, owner.0, 99).await, vec![(15, endpoint(neighbour()))]);
@@ -425,10 +428,10 @@ async fn an_erasure_survives_a_restart() {
     let store = embedded(folder.path());
     let owner = filled(&*store).await;
     erase(&*store, owner, 1).await;
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     drop(store);
     let store = embedded(folder.path());
-    assert_eq!(store.books().await.unwrap(), books);
+    assert_eq!(store.books(&everywhere()).await.unwrap(), books);
     assert_eq!(store.citizen(code(1)).await.unwrap(), None);
     assert_eq!(store.addressed(code(1), None, 9).await.unwrap(), vec![]);
     assert_eq!(store.erasures(9).await.unwrap().len(), 1);

@@ -59,6 +59,11 @@ pub(crate) use contract;
 /// Partitions of every store in these tests.
 pub const PARTITIONS: u16 = 3;
 
+/// All of them.
+pub fn everywhere() -> Vec<PartitionId> {
+    (0..PARTITIONS).map(PartitionId).collect()
+}
+
 /// The fiscal code of person number `n`.
 pub fn code(n: u32) -> FiscalCode {
     FiscalCode::parse(&format!("AAAAAA{:02}A{:02}A{:03}A", n / 100_000, n / 1_000 % 100, n % 1_000))

@@ -29,8 +29,8 @@ use araldo_actors::port::store::{Acceptance, Journal, Step, Store, Swap};
 use crate::redis_kit::{own, shared_cluster, shared_server};
 use crate::redis_store::proxy::Proxy;
 use crate::store_fixture::{
-    PARTITIONS, citizen, claim, code, device, embedded, endpoint, erasure, folder, home, inbox,
-    journal, leaving, message, message_in, plan, route,
+    PARTITIONS, citizen, claim, code, device, embedded, endpoint, erasure, everywhere, folder,
+    home, inbox, journal, leaving, message, message_in, plan, route,
 };
 
 mod alert;
@@ -226,7 +226,10 @@ async fn compare_all(
     other: &dyn Store,
     known: &Known,
 ) -> Result<(), TestCaseError> {
-    prop_assert_eq!(one.books().await.unwrap(), other.books().await.unwrap());
+    prop_assert_eq!(
+        one.books(&everywhere()).await.unwrap(),
+        other.books(&everywhere()).await.unwrap()
+    );
     for person in 0..PEOPLE {
         let code = code(person);
         prop_assert!(one.citizen(code).await.unwrap() == other.citizen(code).await.unwrap());
@@ -272,7 +275,7 @@ async fn conserved(store: &dyn Store, known: &mut Known) -> Result<(), TestCaseE
         unprocessed += opened.journals.values().map(|journal| journal.unprocessed).sum::<u64>();
         pending += opened.backlogs.iter().map(|route| route.pending).sum::<u64>();
     }
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     prop_assert!(unprocessed <= books.messages.open());
     pending += alert::pending(store).await;
     prop_assert_eq!(pending, books.all_deliveries().open());

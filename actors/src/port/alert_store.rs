@@ -96,8 +96,8 @@ pub trait AlertStore: Send + Sync + 'static {
     ) -> Result<Option<AlertRecord>, StoreError>;
 
     /// Notes that a running or paused alert is to be cancelled, the first time at
-    /// `at`; whoever walks it then ends what waits. Returns the alert as it is
-    /// afterwards, or none when there is no such alert.
+    /// `at`; whoever walks it then ends what waits. A final one stays as it is.
+    /// Returns the alert as it is afterwards, or none when there is no such alert.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
@@ -105,22 +105,17 @@ pub trait AlertStore: Send + Sync + 'static {
         &self,
         id: MessageId,
         at: Millis,
-    ) -> Result<Option<AlertRecord>, StoreError> {
-        let _ = (id, at);
-        Err(StoreError::Unavailable("not built".into()))
-    }
+    ) -> Result<Option<AlertRecord>, StoreError>;
 
     /// Notes that `partition` has nothing left of an alert. Returns whether that
     /// holds for all of the alert's partitions by now. Kept until the alert's
     /// final status is stored, or as long as this process: whoever takes a
-    /// partition over says it again.
+    /// partition over says it again. Of a final alert nothing is left anywhere; of
+    /// one that does not exist nothing is noted, and the answer is no.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] or [`StoreError::Unconfirmed`].
-    async fn close_alert(&self, id: MessageId, partition: PartitionId) -> Result<bool, StoreError> {
-        let _ = (id, partition);
-        Err(StoreError::Unavailable("not built".into()))
-    }
+    async fn close_alert(&self, id: MessageId, partition: PartitionId) -> Result<bool, StoreError>;
 
     /// One alert.
     ///

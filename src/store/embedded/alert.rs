@@ -47,6 +47,7 @@ use super::writer::Job;
 use crate::store::effect::Cell;
 use crate::store::ledger::Piece;
 
+mod closing;
 mod inbox;
 mod progress;
 mod record;
@@ -54,6 +55,7 @@ mod row;
 mod visit;
 mod walk;
 
+pub(super) use closing::Closing;
 pub(super) use inbox::{merged, unmarked};
 pub(super) use record::Change;
 pub(super) use walk::weight;
@@ -93,7 +95,36 @@ impl AlertStore for EmbeddedStore {
         at: Millis,
     ) -> Result<Option<AlertRecord>, StoreError> {
         let change = Change { id, from: from.to_vec(), to, at };
-        self.write(|reply| Job::AlertStatus(change, reply)).await
+        let record = self.write(|reply| Job::AlertStatus(change, reply)).await?;
+        if record.as_ref().is_some_and(|record| record.status.is_final()) {
+            self.closing.forget(id);
+        }
+        Ok(record)
+    }
+
+    async fn cancel_alert(
+        &self,
+        id: MessageId,
+        at: Millis,
+    ) -> Result<Option<AlertRecord>, StoreError> {
+        self.write(|reply| Job::CancelAlert(id, at, reply)).await
+    }
+
+    async fn close_alert(&self, id: MessageId, partition: PartitionId) -> Result<bool, StoreError> {
+        self.check(partition)?;
+        let closed = self.closing.close(id, partition);
+        // Looked at afterwards: whoever makes it final meanwhile forgets it, or
+        // was seen here.
+        let record = self.alert(id).await;
+        match record {
+            Ok(Some(record)) if !record.status.is_final() => {
+                Ok(closed == usize::from(self.partitions))
+            }
+            other => {
+                self.closing.forget(id);
+                Ok(other?.is_some())
+            }
+        }
     }
 
     async fn alert(&self, id: MessageId) -> Result<Option<AlertRecord>, StoreError> {

@@ -30,7 +30,7 @@ use super::row::{CommitRow, FormatRow, PartitionRow, decode, encode};
 use super::table::{Table, Tables, View};
 
 /// The layout this version writes and reads.
-pub(super) const FORMAT_VERSION: u16 = 3;
+pub(super) const FORMAT_VERSION: u16 = 4;
 /// Most partitions a store can have.
 const MAX_PARTITIONS: u16 = 4_096;
 /// Journal files are kept up to this many bytes; bounds what a start replays.

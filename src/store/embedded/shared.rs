@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use araldo_actors::domain::books::Books;
+use araldo_actors::domain::id::PartitionId;
 use araldo_actors::port::store::StoreError;
 
 use super::floor::Floors;
@@ -61,11 +62,12 @@ impl Shared {
         }
     }
 
-    /// The books, summed.
-    pub(super) fn books(&self) -> Books {
+    /// The books of these partitions, summed; those there are none of count
+    /// nothing.
+    pub(super) fn books(&self, of: &[PartitionId]) -> Books {
         let partitions = self.partitions.read().unwrap_or_else(PoisonError::into_inner);
         let mut sum = Books::default();
-        for row in partitions.iter() {
+        for row in of.iter().filter_map(|id| partitions.get(usize::from(id.0))) {
             sum += row.books;
         }
         sum

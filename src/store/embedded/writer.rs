@@ -62,6 +62,7 @@ pub(super) enum Job {
     Forget(Millis, Reply<u64>),
     Alert(Box<Alert>, Option<IdempotencyClaim>, Reply<AlertAcceptance>),
     AlertStatus(Change, Reply<Option<AlertRecord>>),
+    CancelAlert(MessageId, Millis, Reply<Option<AlertRecord>>),
 }
 
 /// An answer that waits for the group to be durable.
@@ -184,6 +185,10 @@ impl Writer {
                 let done = group.set_alert_status(&change);
                 self.later(reply, done);
             }
+            Job::CancelAlert(id, at, reply) => {
+                let done = group.cancel_alert(id, at);
+                self.later(reply, done);
+            }
         }
     }
 
@@ -246,6 +251,8 @@ fn refuse(job: Job, error: &StoreError) {
         Job::RemoveKey(_, reply) => drop(reply.send(Err(error))),
         Job::Forget(_, reply) => drop(reply.send(Err(error))),
         Job::Alert(_, _, reply) => drop(reply.send(Err(error))),
-        Job::AlertStatus(_, reply) => drop(reply.send(Err(error))),
+        Job::AlertStatus(_, reply) | Job::CancelAlert(_, _, reply) => {
+            drop(reply.send(Err(error)));
+        }
     }
 }

@@ -243,7 +243,37 @@ impl AlertStore for MemoryStore {
             record.status = to;
             record.updated_at = at;
         }
+        let record = record.clone();
+        if record.status.is_final() {
+            state.closed.remove(&id);
+        }
+        Ok(Some(record))
+    }
+
+    async fn cancel_alert(
+        &self,
+        id: MessageId,
+        at: Millis,
+    ) -> Result<Option<AlertRecord>, StoreError> {
+        let mut state = self.lock();
+        let Some(record) = state.alerts.get_mut(&id) else { return Ok(None) };
+        if !record.status.is_final() {
+            record.cancelling_since.get_or_insert(at);
+        }
         Ok(Some(record.clone()))
+    }
+
+    async fn close_alert(&self, id: MessageId, partition: PartitionId) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        state.partition(partition)?;
+        let Some(record) = state.alerts.get(&id) else { return Ok(false) };
+        if record.status.is_final() {
+            return Ok(true);
+        }
+        let partitions = state.partitions.len();
+        let closed = state.closed.entry(id).or_default();
+        closed.insert(partition);
+        Ok(closed.len() == partitions)
     }
 
     async fn alert(&self, id: MessageId) -> Result<Option<AlertRecord>, StoreError> {

@@ -68,6 +68,19 @@ impl AlertStore for RedisStore {
         self.change_status(id, from, to, at).await
     }
 
+    async fn cancel_alert(
+        &self,
+        id: MessageId,
+        at: Millis,
+    ) -> Result<Option<AlertRecord>, StoreError> {
+        self.note_cancel(id, at).await
+    }
+
+    async fn close_alert(&self, id: MessageId, partition: PartitionId) -> Result<bool, StoreError> {
+        self.check(partition)?;
+        self.close_partition(id, partition).await
+    }
+
     async fn alert(&self, id: MessageId) -> Result<Option<AlertRecord>, StoreError> {
         self.alert_record(id).await
     }

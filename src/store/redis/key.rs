@@ -165,6 +165,11 @@ impl Space {
         self.key("open_alerts")
     }
 
+    /// Partitions that have nothing left of an alert; shared by all.
+    pub(super) fn closed(&self, alert: MessageId) -> String {
+        self.key(&format!("closed:{alert}"))
+    }
+
     /// Organisations, services and keys; shared by all partitions.
     pub(super) fn registry(&self) -> String {
         self.key("registry")

@@ -2,7 +2,7 @@
 //! and the forgetting of claims.
 
 use araldo_actors::domain::books::Books;
-use araldo_actors::domain::id::OrganizationId;
+use araldo_actors::domain::id::{OrganizationId, PartitionId};
 use araldo_actors::domain::lane::Lane;
 use araldo_actors::domain::service::{ApiKey, Organization, Registry, Service};
 use araldo_actors::domain::time::Millis;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::RedisStore;
-use super::base::{TRIES, command, overtaken};
+use super::base::{TRIES, command, overtaken, some_at_once};
 use super::batch::{Applied, Batch};
 use super::owner::read_books;
 use super::{key, reply};
@@ -30,6 +30,13 @@ const KEY: u8 = 3;
 
 fn field(kind: u8, id: &str) -> Vec<u8> {
     [&[kind], id.as_bytes()].concat()
+}
+
+/// Field and row of a key.
+pub(super) fn key_row(api_key: &ApiKey) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    let mut row = Vec::new();
+    encode("registry", api_key, &mut row)?;
+    Ok((field(KEY, &api_key.id), row))
 }
 
 impl RedisStore {
@@ -83,9 +90,8 @@ impl RedisStore {
     }
 
     pub(super) async fn put_key_row(&self, api_key: &ApiKey) -> Result<(), StoreError> {
-        let mut row = Vec::new();
-        encode("registry", api_key, &mut row)?;
-        self.register(&field(KEY, &api_key.id), &row, None).await
+        let (field, row) = key_row(api_key)?;
+        self.register(&field, &row, None).await
     }
 
     pub(super) async fn remove_key_row(&self, id: &str) -> Result<bool, StoreError> {
@@ -143,21 +149,23 @@ impl RedisStore {
         Ok(registry)
     }
 
-    /// The books, summed. Every message accepted has a place in a journal, so
+    /// The books of these partitions, summed. Every message accepted has a place in a journal, so
     /// the journals' ends are their number.
-    pub(super) async fn sum_books(&self) -> Result<Books, StoreError> {
+    pub(super) async fn sum_books(&self, of: &[PartitionId]) -> Result<Books, StoreError> {
         let fields: Vec<String> =
             std::iter::once("books".to_owned()).chain(Lane::ALL.map(key::tail)).collect();
         let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
         let fields = fields.as_slice();
-        let read = self.everywhere(|space| async move {
+        let read = of.iter().map(|id| async move {
+            let space = self.check(*id)?;
             let look = command("HMGET", &space.counters(), fields);
             reply::rows(self.read_one(space, look).await?, "books")
         });
+        let read = some_at_once(read.collect()).await?;
         let mut sum = Books::default();
-        for (partition, rows) in (0..).zip(read.await?) {
+        for (partition, rows) in of.iter().zip(read) {
             let mut rows = rows.into_iter();
-            sum += read_books(partition, rows.next().flatten())?;
+            sum += read_books(partition.0, rows.next().flatten())?;
             for tail in rows.flatten() {
                 let tail = reply::digits(&tail);
                 sum.messages.accepted += tail.ok_or_else(|| reply::unexpected("a journal"))?;

@@ -7,7 +7,9 @@ use araldo::store::redis::{RedisOptions, RedisStore};
 use araldo_actors::port::store::Store;
 
 use crate::redis_kit::{Cluster, Server, eventually, own};
-use crate::store_fixture::{accept, citizen, code, home, inbox, message, open, processed, step};
+use crate::store_fixture::{
+    accept, citizen, code, everywhere, home, inbox, message, open, processed, step,
+};
 
 /// The id of a node, as the Cluster knows it.
 fn node_id(server: &Server) -> String {
@@ -68,7 +70,7 @@ async fn a_partition_goes_on_while_and_after_its_slot_is_moved() {
     };
     tokio::join!(writes, moving);
     assert_eq!(inbox(&store, 1).await.len(), 2);
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!((books.messages.accepted, books.messages.processed), (2, 2));
 }
 

@@ -15,7 +15,9 @@ use araldo_actors::domain::message::MessageStatus;
 use araldo_actors::port::store::{Acceptance, Store, StoreError};
 
 use crate::redis_kit::{Server, own};
-use crate::store_fixture::{PARTITIONS, citizen, code, home, message, open, processed, step};
+use crate::store_fixture::{
+    PARTITIONS, citizen, code, everywhere, home, message, open, processed, step,
+};
 
 /// Longest a call may take beyond what it is given, on a busy machine.
 const SLACK: Duration = Duration::from_secs(2);
@@ -165,7 +167,7 @@ async fn nothing_acknowledged_is_lost_when_redis_is_killed_and_restarted() {
     assert_eq!(lost, 0, "of {} accepted", accepted.len());
     let undone = taken.iter().filter(|id| found[id].status != MessageStatus::Processed).count();
     assert_eq!(undone, 0, "of {} turns", taken.len());
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     let places: usize = found.values().filter(|state| state.published > 0).count();
     assert_eq!(books.messages.accepted, found.len() as u64);
     assert_eq!(books.messages.processed, places as u64);

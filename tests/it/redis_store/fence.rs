@@ -15,8 +15,8 @@ use araldo_actors::port::store::{Store, StoreError};
 use crate::redis_kit::{own, shared_server};
 use crate::store_alert::fixture::{accepted, id, one_step, push_step, register, residents};
 use crate::store_fixture::{
-    accept, code, device, endpoint, erasure, home, message, open, processed, reachable, state_of,
-    step, up_to,
+    accept, code, device, endpoint, erasure, everywhere, home, message, open, processed, reachable,
+    state_of, step, up_to,
 };
 
 /// Everything an owner can do to person 1, whose message 1 waits for its turn
@@ -62,7 +62,7 @@ async fn filled(store: &RedisStore) -> (PartitionId, Epoch) {
 async fn seen(store: &RedisStore) -> String {
     format!(
         "{:?} {:?} {:?} {:?} {:?} {:?}",
-        store.books().await.unwrap(),
+        store.books(&everywhere()).await.unwrap(),
         (state_of(store, 1, 1).await, state_of(store, 2, 1).await),
         serde_json::to_string(&store.citizen(code(1)).await.unwrap()).unwrap(),
         store.events(code(1), Some(0), 99).await.unwrap(),

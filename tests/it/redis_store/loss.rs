@@ -19,8 +19,8 @@ use super::proxy::Proxy;
 use crate::redis_kit::{Server, own, shared_server};
 use crate::store_alert::fixture::{accepted, alert, id, one_step, push_step};
 use crate::store_fixture::{
-    api_key, citizen, claim, code, due_ids, endpoint, erasure, inbox, message, open, processed,
-    reachable, service, state_of, step, stored,
+    api_key, citizen, claim, code, due_ids, endpoint, erasure, everywhere, inbox, message, open,
+    processed, reachable, service, state_of, step, stored,
 };
 
 /// An own store behind a way that loses answers.
@@ -59,7 +59,7 @@ async fn a_message_whose_answer_was_lost_is_accepted_once() {
         let again = store.accept(message(n + 10, 1), claim).await.unwrap();
         assert!(matches!(again, Acceptance::Replayed { .. }), "{again:?}");
     }
-    assert_eq!(store.books().await.unwrap().messages.accepted, 6);
+    assert_eq!(store.books(&everywhere()).await.unwrap().messages.accepted, 6);
     assert_eq!(store.addressed(code(1), None, 99).await.unwrap().len(), 6);
 }
 
@@ -90,7 +90,7 @@ async fn a_step_whose_answer_was_lost_is_applied_once() {
             assert_eq!(due_ids(&store, partition, 99).await, vec![(40, push)]);
         }
     }
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     let push_totals = books.deliveries[0];
     assert_eq!((push_totals.planned, push_totals.delivered, push_totals.retried), (2, 1, 3));
     assert_eq!(
@@ -157,7 +157,7 @@ async fn alerts_takeovers_and_erasures_are_carried_out_once() {
     let erased = store.erase(partition, epoch, code(1), all, erasure(1, 7));
     let erased = lossy(&proxy, 12, erased).await.unwrap();
     assert_eq!((erased.messages, erased.cancelled[0].pending), (1, 1));
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!(books.all_deliveries().cancelled, 1);
     assert_eq!(store.erasures(9).await.unwrap().len(), 1);
     assert_eq!(store.citizen(code(1)).await.unwrap(), None);
@@ -198,7 +198,7 @@ async fn a_copy_that_arrives_after_its_sender_gave_up_changes_nothing_more() {
     assert!(patient.message(code(1), id).await.unwrap().is_some());
     let (_, epoch) = open(&patient, 1).await;
     patient.commit(partition, epoch, step(vec![processed(1, 1, 10)])).await.unwrap();
-    let books = patient.books().await.unwrap();
+    let books = patient.books(&everywhere()).await.unwrap();
     assert_eq!((books.messages.accepted, books.messages.processed), (2, 1));
     assert_eq!(inbox(&patient, 1).await.len(), 1);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::redis_kit::{free_port, own, shared_server};
-use crate::store_fixture::{PARTITIONS, accept, citizen, code};
+use crate::store_fixture::{PARTITIONS, accept, citizen, code, everywhere};
 
 fn options() -> RedisOptions {
     own(Servers::Single(shared_server().url()))
@@ -74,6 +74,6 @@ async fn installations_with_their_own_prefix_do_not_meet() {
     one.put_citizens(vec![citizen(1)]).await.unwrap();
     accept(&one, 1, 1).await;
     assert_eq!(other.citizen(code(1)).await.unwrap(), None);
-    assert_eq!(other.books().await.unwrap().messages.accepted, 0);
+    assert_eq!(other.books(&everywhere()).await.unwrap().messages.accepted, 0);
     assert_eq!(other.addressed(code(1), None, 9).await.unwrap(), vec![]);
 }

@@ -5,7 +5,7 @@ use araldo_actors::port::store::{Acceptance, Store, StoreError};
 use std::time::Duration;
 
 use crate::redis_kit::{Server, eventually, own};
-use crate::store_fixture::{claim, code, message, open, processed, service, step};
+use crate::store_fixture::{claim, code, everywhere, message, open, processed, service, step};
 
 fn confirmed_by_one(server: &Server) -> RedisOptions {
     let confirmed_within = Duration::from_millis(400);
@@ -44,6 +44,6 @@ async fn a_write_that_too_few_replicas_have_is_unconfirmed_and_a_retry_settles_i
     };
     assert!(store.message(code(1), id).await.unwrap().is_some());
     store.commit(partition, epoch, step(vec![processed(1, 1, 9)])).await.unwrap();
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!(books.messages.accepted, 2, "each once");
 }

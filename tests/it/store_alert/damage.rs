@@ -16,7 +16,7 @@ use araldo_actors::port::store::Store;
 
 use super::fixture::{accepted, id, one_step, push_step, register, residents, walked, who};
 use crate::store_damage::{damage, refusal, tamper};
-use crate::store_fixture::{embedded, folder, inbox, open, route, step};
+use crate::store_fixture::{embedded, everywhere, folder, inbox, open, route, step};
 
 /// Everything of an alert that a store keeps, of partition 1.
 async fn filled(path: &Path) {
@@ -67,7 +67,7 @@ async fn everything_of_an_alert_is_there_after_a_restart() {
             format!("{:?}", store.open_alerts().await),
             format!("{:?}", store.cursors(here, id(1)).await),
             format!("{:?}", store.alert_progress(id(1)).await),
-            format!("{:?}", store.books().await),
+            format!("{:?}", store.books(&everywhere()).await),
             format!("{:?}", store.visit(here, 0, 9, 9, Some(id(1))).await),
         ];
         for person in &people {
@@ -103,7 +103,7 @@ async fn a_stragglers_end_is_marked_in_the_run_it_is_in() {
     let (partition, epoch) = open(&*store, residents(1, 1)[0]).await;
     store.commit(partition, epoch, step(vec![ended()])).await.unwrap();
     store.commit(partition, epoch, step(vec![ended()])).await.unwrap();
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!(books.deliveries[Channel::Push.index()].open(), 0);
     drop(store);
     assert_eq!(marks(), [Mark::Delivered, Mark::None, Mark::Delivered, Mark::Failed]);

@@ -13,7 +13,7 @@ use araldo_actors::port::store::Store;
 
 use super::fixture::{accepted, alert, id, one_step, push_step, register, residents, walked, who};
 use crate::store_fixture::{
-    accept, citizen, contract, erasure, inbox, message, open, processed, step, up_to,
+    accept, citizen, contract, erasure, everywhere, inbox, message, open, processed, step, up_to,
 };
 
 contract!(
@@ -294,6 +294,6 @@ async fn an_erased_citizen_leaves_no_way_to_an_alert(store: &dyn Store) {
     register(store, &[gone]).await;
     nothing().await;
     assert_eq!(inbox(store, people[2]).await.len(), 1);
-    let books = store.books().await.unwrap();
+    let books = store.books(&everywhere()).await.unwrap();
     assert_eq!(books.deliveries[Channel::InApp.index()].delivered, 2);
 }

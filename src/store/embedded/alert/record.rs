@@ -82,6 +82,20 @@ impl Group {
         Ok(Some(record))
     }
 
+    /// Notes since when an alert is to be cancelled; its record afterwards.
+    pub(in crate::store::embedded) fn cancel_alert(
+        &mut self,
+        id: MessageId,
+        at: Millis,
+    ) -> Result<Option<AlertRecord>, StoreError> {
+        let Some(mut record) = self.alert(id)? else { return Ok(None) };
+        if !record.status.is_final() && record.cancelling_since.is_none() {
+            record.cancelling_since = Some(at);
+            self.put_alert(record.clone());
+        }
+        Ok(Some(record))
+    }
+
     fn alert(&mut self, id: MessageId) -> Result<Option<AlertRecord>, StoreError> {
         if let Some(known) = self.overlay.alerts.records.get(&id) {
             return Ok(known.as_ref().map(|cell| cell.value.clone()));

@@ -1,7 +1,7 @@
 //! Records of alerts: accepted once, their status changed, listed.
 
 use araldo_actors::domain::alert::{Alert, AlertRecord, AlertStatus};
-use araldo_actors::domain::id::MessageId;
+use araldo_actors::domain::id::{MessageId, PartitionId};
 use araldo_actors::domain::time::Millis;
 use araldo_actors::port::alert_store::AlertAcceptance;
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
@@ -157,14 +157,39 @@ impl RedisStore {
         to: AlertStatus,
         at: Millis,
     ) -> Result<Option<AlertRecord>, StoreError> {
+        self.change(id, |record| {
+            if from.contains(&record.status) {
+                (record.status, record.updated_at) = (to, at);
+            }
+        })
+        .await
+    }
+
+    /// Notes since when an alert is to be cancelled.
+    pub(super) async fn note_cancel(
+        &self,
+        id: MessageId,
+        at: Millis,
+    ) -> Result<Option<AlertRecord>, StoreError> {
+        self.change(id, |record| {
+            if !record.status.is_final() {
+                record.cancelling_since.get_or_insert(at);
+            }
+        })
+        .await
+    }
+
+    /// Changes where an alert stands, from what is stored; its record afterwards.
+    async fn change(
+        &self,
+        id: MessageId,
+        mut alter: impl FnMut(&mut AlertRecord),
+    ) -> Result<Option<AlertRecord>, StoreError> {
         let field = id.to_bytes();
         for _ in 0..TRIES {
             let Some(held) = self.alert_row(id).await? else { return Ok(None) };
             let mut record = read(id, &held)?;
-            if !from.contains(&record.status) {
-                return Ok(Some(record));
-            }
-            (record.status, record.updated_at) = (to, at);
+            alter(&mut record);
             let changed = row(&record)?;
             if changed == held {
                 return Ok(Some(record));
@@ -172,8 +197,9 @@ impl RedisStore {
             let mut batch = Batch::new(&self.all);
             batch.check_field(&self.all.alerts(), &field, &held);
             batch.run("HSET", &self.all.alerts(), &[&field, &changed]);
-            if to.is_final() {
+            if record.status.is_final() {
                 batch.run("ZREM", &self.all.open_alerts(), &[&field]);
+                batch.run("DEL", &self.all.closed(id), &[]);
             } else {
                 batch.run("ZADD", &self.all.open_alerts(), &[b"0", &field]);
             }
@@ -182,6 +208,25 @@ impl RedisStore {
             }
         }
         Err(overtaken())
+    }
+
+    /// Notes that a partition has nothing left of an alert; whether none has.
+    pub(super) async fn close_partition(
+        &self,
+        id: MessageId,
+        partition: PartitionId,
+    ) -> Result<bool, StoreError> {
+        let closed = self.all.closed(id);
+        let mut batch = Batch::new(&self.all);
+        // Not once it is final: nobody would remove the set any more.
+        batch.check_member(&self.all.open_alerts(), &id.to_bytes(), 0);
+        batch.run("SADD", &closed, &[&partition.0.to_be_bytes()]);
+        if let Applied::Done(_) = self.apply(&self.all, batch).await? {
+            let count = self.read_one(&self.all, command("SCARD", &closed, &[])).await?;
+            return Ok(reply::count(count, "closed partitions")? >= u64::from(self.count()));
+        }
+        // Final, or there is none: an open one is listed in the same step.
+        Ok(self.alert_row(id).await?.is_some())
     }
 
     /// Records of alerts that are there.
