@@ -188,8 +188,8 @@ impl Schedule {
     /// Unix microseconds at which the message of this index was due, in a drive that started at `started_us`.
     #[must_use]
     pub fn due_us(&self, started_us: u64, index: u64) -> u64 {
-        let interval = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
-        started_us.saturating_add(interval.saturating_mul(index))
+        let passed = self.interval.as_nanos().saturating_mul(u128::from(index)) / 1_000;
+        started_us.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 }
 

@@ -21,6 +21,7 @@ pub mod catalogue;
 pub mod citizen_token;
 pub mod client;
 pub mod driver;
+pub mod experiment;
 pub mod live;
 pub mod morning;
 pub mod population;
