@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use araldo_actors::pipeline::{self, Ports, Running, StartError};
+use araldo_actors::pipeline::{self, NodeOptions, Ports, Running, StartError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -202,11 +202,18 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let links = links::links(&config, &secret, listener.local_addr()?);
     let Routes { routes, relay } =
         route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
+    let node = NodeOptions {
+        id: config.node.id.clone(),
+        incarnation,
+        address: listener.local_addr()?.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
     let ports = Ports {
         store: store.port(),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
-        cluster: None,
+        cluster: store.membership(&config, incarnation, listener.local_addr()?),
+        budget: store.budget(),
     };
     first_key::ensure(&store, &config.store.admin_key_file()).await?;
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
@@ -214,6 +221,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let citizens = citizen::side(&config, issuer, links, post);
     let http = Http {
         engine: running.engine.clone(),
+        node,
         metrics: metrics.handle.clone(),
         options: config.http,
         citizens,

@@ -8,11 +8,14 @@
 
 use std::fs::DirBuilder;
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use araldo_actors::pipeline::{Membership, NodeOptions};
+use araldo_actors::port::budget::Budget;
 use araldo_actors::port::store::Store;
 use tokio::time::{Instant, sleep};
 
@@ -55,6 +58,32 @@ impl OpenedStore {
         match self {
             Self::Embedded(store) => store.clone(),
             Self::Redis(store) => store.clone(),
+        }
+    }
+
+    /// This process among those that share the store; none where none can.
+    pub(super) fn membership(
+        &self,
+        config: &Config,
+        incarnation: u128,
+        address: SocketAddr,
+    ) -> Option<Membership> {
+        let Self::Redis(store) = self else { return None };
+        let node = NodeOptions {
+            id: config.node.id.clone(),
+            incarnation,
+            address: format!("http://{address}"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        };
+        Some(Membership { cluster: store.clone(), node })
+    }
+
+    /// What routes may start, of all nodes together; none: no other can have
+    /// routes to the same accounts.
+    pub(super) fn budget(&self) -> Option<Arc<dyn Budget>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(store.clone()),
         }
     }
 
@@ -108,6 +137,7 @@ pub fn options(
         replicas: redis.replicas,
         confirmed_within: redis.confirm,
         answered_within: redis.answer,
+        lease: config.node.lease,
         ..RedisOptions::new(servers, config.engine.partitions, incarnation)
     })
 }

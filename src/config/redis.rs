@@ -5,13 +5,15 @@
 //! nor by `Debug`, nor by `check-config` (see [`without_password`]).
 
 use std::fmt;
-use std::io::{self, Read};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use redis::{ConnectionAddr, IntoConnectionInfo};
 use toml::Value;
 
+use super::error::{ConfigError, Origin};
 use super::reader::Reader;
 
 /// Most replicas that can be waited for.
@@ -102,15 +104,12 @@ impl fmt::Debug for RedisUrl {
     }
 }
 
-/// Why the file with the address cannot be used, as the end of a sentence.
+/// The file with the address cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum UrlFileError {
-    /// The system refused.
-    #[error("cannot be read: {0}")]
-    Io(#[from] io::Error),
-    /// It holds something else.
-    #[error("{0}")]
-    Form(&'static str),
+#[error("{file}: {reason}", file = .file.display())]
+pub struct UrlFileError {
+    file: PathBuf,
+    reason: String,
 }
 
 impl RedisConfig {
@@ -119,16 +118,21 @@ impl RedisConfig {
     /// # Errors
     /// [`UrlFileError`]: what is wrong with the file.
     pub fn url(&self) -> Result<RedisUrl, UrlFileError> {
-        let file = match &self.address {
-            RedisAddress::Given(url) => return Ok(url.clone()),
-            RedisAddress::File(file) => file,
-        };
-        let mut text = String::new();
-        std::fs::File::open(file)?.take(LONGEST).read_to_string(&mut text)?;
-        let url = RedisUrl::parse(text.trim()).map_err(UrlFileError::Form)?;
-        check_database(&url, &self.topology).map_err(UrlFileError::Form)?;
-        Ok(url)
+        match &self.address {
+            RedisAddress::Given(url) => Ok(url.clone()),
+            RedisAddress::File(file) => read_file(file, &self.topology)
+                .map_err(|reason| UrlFileError { file: file.clone(), reason }),
+        }
     }
+}
+
+fn read_file(file: &Path, topology: &RedisTopology) -> Result<RedisUrl, String> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+    read.map_err(|error| format!("cannot be read: {error}"))?;
+    let url = RedisUrl::parse(text.trim())?;
+    check_database(&url, topology)?;
+    Ok(url)
 }
 
 fn check_database(url: &RedisUrl, topology: &RedisTopology) -> Result<(), &'static str> {
@@ -218,7 +222,10 @@ fn address(reader: &Reader<'_>, chosen: bool, topology: &RedisTopology) -> Optio
     }
     match (url.as_str(), file) {
         ("", None) => {
-            reader.refuse(URL, "is missing, and so is store.redis_url_file: give one of both");
+            // Where Redis is asked for: the defaults are nobody's to edit.
+            let place = reader.origin("store.kind");
+            let reason = "is missing, and so is store.redis_url_file: give one of both";
+            reader.push(ConfigError::new(place, URL, reason));
             None
         }
         ("", Some(file)) => Some(RedisAddress::File(file)),
@@ -245,10 +252,13 @@ fn nodes(reader: &Reader<'_>, topology: &RedisTopology) -> Vec<RedisUrl> {
              of a Cluster) or \"sentinel\" (the sentinels)",
         ),
         RedisTopology::Sentinel { .. } if texts.is_empty() => {
-            reader.refuse(
-                KEY,
-                "is empty: with store.redis_topology = \"sentinel\" it names the sentinels",
-            );
+            let place = match reader.origin(KEY) {
+                Origin::Default => reader.origin("store.redis_topology"),
+                given => given,
+            };
+            let reason =
+                "is empty: with store.redis_topology = \"sentinel\" it names the sentinels";
+            reader.push(ConfigError::new(place, KEY, reason));
         }
         _ => {}
     }

@@ -10,8 +10,9 @@
 //!
 //! | name | kind | holds |
 //! |---|---|---|
-//! | `counters` | hash | `own` (fencing token, never expires), `epoch`, `step` and `base` (number of the owner's last step, and the place before its first), `events`, `ordinals`, `books`, `tail:<lane>`, `checkpoint:<lane>` |
-//! | `journal:<lane>` | stream | ids are the sequence from 1 on, without gaps; entries below the checkpoint are trimmed |
+//! | `counters` | hash | `own` (fencing token, never expires), `epoch`, `opener` and `opening` (which takeover gave it), `released` (epoch whose lease was given back), `step` and `base` (number of the owner's last step, and the place before its first), `events`, `ordinals`, `books`, `tail:<lane>`, `checkpoint:<lane>` |
+//! | `lease` | string | incarnation of who may work on the partition; expires |
+//! | `journal:<lane>` | stream | ids are the sequence from 1 on, without gaps; entries below the checkpoint are trimmed; `e` the entry, `c` which call wrote it |
 //! | `messages`, `states` | hashes | by message id; no state: accepted, turn not taken |
 //! | `citizens` | hash | by ordinal: dense, append-only, never reused |
 //! | `index` | hash | ordinals by fiscal code |
@@ -31,6 +32,11 @@
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
 //! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
 //! | `registry`, `format` | hashes | shared; beside the format which key was the first |
+//! | `nodes`, `nodes_by_time` | hash, sorted set | signs of life, by name: incarnation and view; and when each lapses |
+//! | `bus` | sharded channel | what nodes tell each other |
+//! | `secret` | string | 32 random bytes that all nodes share |
+//! | `registers` | hash | small values that all nodes share, each with its length before it |
+//! | `bucket:<name>` | string | when a bucket of tokens is full again, in µs; expires |
 //! | `pulse` | string | written before replicas are counted |
 //!
 //! # Invariants
@@ -56,8 +62,10 @@
 //! counted; with none configured, the newest that were.
 
 use async_trait::async_trait;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::task::JoinSet;
 
 use araldo_actors::domain::books::Books;
 use araldo_actors::domain::citizen::Citizen;
@@ -80,7 +88,9 @@ mod address;
 mod alert;
 mod base;
 mod batch;
+mod budget;
 mod citizen;
+mod cluster;
 mod due;
 mod erase;
 mod first_key;
@@ -97,6 +107,7 @@ mod reply;
 mod row;
 pub mod safety;
 mod script;
+mod shared;
 mod step;
 
 pub use options::{OpenError, RedisOptions, Servers};
@@ -113,8 +124,19 @@ const MAX_PARTITIONS: u16 = 4_096;
 
 /// The store on Redis.
 pub struct RedisStore {
-    link: Link,
+    link: Arc<Link>,
     incarnation: u128,
+    /// Names this value among all that take partitions over, whatever the
+    /// process.
+    instance: String,
+    /// Takeovers tried so far.
+    openings: AtomicU64,
+    /// How long a lease lasts; zero: there are none.
+    lease: Duration,
+    /// Name and incarnation last given as a sign of life.
+    sign: Mutex<Option<(String, String)>>,
+    /// Who listens to the bus; ends with this value.
+    tasks: Mutex<JoinSet<()>>,
     /// What all partitions share.
     all: Space,
     spaces: Vec<Space>,

@@ -3,12 +3,17 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod budget;
+mod bus;
 mod cluster;
 mod cost;
 mod crash;
 mod fence;
+mod lease;
 mod loss;
+mod member;
 mod open;
 pub mod proxy;
 mod replica;
 mod sentinel;
+mod shared;

@@ -328,11 +328,10 @@ impl Candidate {
         Self::Redis { options: Box::new(options), store, proxy: Some(proxy) }
     }
 
-    /// Has the next answers lost: not of a takeover or of new citizens, who get
-    /// another epoch and other ordinals when they are repeated.
+    /// Has the next answers lost: not of new citizens, who get other ordinals when
+    /// they are repeated.
     fn lose(&self, operation: &Operation, count: u32) {
-        let quiet =
-            matches!(operation, Operation::Open(_) | Operation::Put(_) | Operation::Swap { .. });
+        let quiet = matches!(operation, Operation::Put(_) | Operation::Swap { .. });
         if let Self::Redis { proxy: Some(proxy), .. } = self {
             proxy.lose(if quiet { 0 } else { count });
         }

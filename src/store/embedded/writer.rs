@@ -175,9 +175,7 @@ impl Writer {
                 self.later(reply, done);
             }
             Job::Alert(alert, claim, reply) => {
-                let texts = alert.texts.values();
-                self.bytes +=
-                    texts.map(|text| text.subject.len() + text.markdown.len()).sum::<usize>();
+                self.bytes += text_bytes(&alert);
                 let done = group.accept_alert(*alert, claim);
                 self.later(reply, done);
             }
@@ -233,6 +231,10 @@ impl Writer {
         self.shared.publish(published);
         Ok(())
     }
+}
+
+fn text_bytes(alert: &Alert) -> usize {
+    alert.texts.values().map(|text| text.subject.len() + text.markdown.len()).sum()
 }
 
 fn refuse(job: Job, error: &StoreError) {

@@ -154,14 +154,11 @@ impl RedisStore {
         ];
         let mut call = script::call(&script::ACCEPT, &keys);
         call.arg(lane.number()).arg(id.to_bytes().as_slice()).arg(encoded).arg(entry);
-        let Written { values, repeated } = self.write(space, call).await?;
-        let (new, sequence) = read_accepted(reply::next(&mut values.into_iter()))?;
         // What an earlier try of this very call wrote was not there before.
-        Ok(if new || repeated {
-            Acceptance::Accepted { id, sequence }
-        } else {
-            Acceptance::Replayed { id }
-        })
+        call.arg(rand::random::<u64>().to_be_bytes().as_slice());
+        let Written { values, .. } = self.write(space, call).await?;
+        let (new, sequence) = read_accepted(reply::next(&mut values.into_iter()))?;
+        Ok(if new { Acceptance::Accepted { id, sequence } } else { Acceptance::Replayed { id } })
     }
 }
 

@@ -33,6 +33,11 @@ pub(super) fn command(name: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
     command
 }
 
+/// Something to ask of a space.
+pub(super) fn asked(space: &Space, commands: Vec<Cmd>, confirmed: bool) -> Ask {
+    Ask { slot: space.slot(), commands, pulse: space.pulse(), confirmed }
+}
+
 /// The error of a write that others' writes kept coming before.
 pub(super) fn overtaken() -> StoreError {
     StoreError::Unavailable("others keep changing the same rows".to_owned())
@@ -91,8 +96,7 @@ impl RedisStore {
         space: &Space,
         commands: Vec<Cmd>,
     ) -> Result<std::vec::IntoIter<Value>, StoreError> {
-        let ask = Ask { slot: space.slot(), commands, pulse: space.pulse() };
-        Ok(self.link.read(ask).await?.into_iter())
+        Ok(self.link.read(asked(space, commands, false)).await?.into_iter())
     }
 
     /// Reads with one command.
@@ -102,8 +106,16 @@ impl RedisStore {
 
     /// Writes with one command.
     pub(super) async fn write(&self, space: &Space, one: Cmd) -> Result<Written, StoreError> {
-        let ask = Ask { slot: space.slot(), commands: vec![one], pulse: space.pulse() };
-        self.link.write(ask).await
+        self.link.write(asked(space, vec![one], true)).await
+    }
+
+    /// Writes what need not outlive a failover: replicas are not waited for.
+    pub(super) async fn write_quickly(
+        &self,
+        space: &Space,
+        commands: Vec<Cmd>,
+    ) -> Result<std::vec::IntoIter<Value>, StoreError> {
+        Ok(self.link.write(asked(space, commands, false)).await?.values.into_iter())
     }
 
     /// Writes a batch.
@@ -114,8 +126,7 @@ impl RedisStore {
 
     /// Writes a batch without waiting for it.
     pub(super) fn apply_later(&self, space: &Space, batch: Batch) {
-        let commands = vec![batch.into_call()];
-        self.link.write_later(Ask { slot: space.slot(), commands, pulse: space.pulse() });
+        self.link.write_later(asked(space, vec![batch.into_call()], true));
     }
 
     /// Asks every partition, [`AT_ONCE`] at a time; the answers in their order.

@@ -44,15 +44,12 @@ fn sequence(id: &Value) -> Option<u64> {
 
 impl RedisStore {
     pub(super) async fn take_over(&self, id: PartitionId) -> Result<Opened, StoreError> {
-        let space = self.check(id)?;
+        self.check(id)?;
         let mut remembered = self.owners[usize::from(id.0)].lock().await;
         *remembered = None;
         // Higher than any this process was given, whatever a failover lost.
         let lowest = self.epochs[usize::from(id.0)].load(std::sync::atomic::Ordering::Acquire) + 1;
-        let mut call = script::call(&script::OPEN, &[space.counters()]);
-        call.arg(lowest).arg(format!("{:032x}", self.incarnation));
-        let written = self.write(space, call).await?;
-        let epoch = reply::count(reply::next(&mut written.values.into_iter()), "an epoch")?;
+        let epoch = self.acquire(id, lowest).await?;
         self.epochs[usize::from(id.0)].store(epoch, std::sync::atomic::Ordering::Release);
         let epoch = Epoch(epoch);
         let owned = self.owned(id, epoch, None).await?;

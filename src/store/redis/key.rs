@@ -56,6 +56,11 @@ impl Space {
         self.key("counters")
     }
 
+    /// Who may work on the partition: an incarnation, until it expires.
+    pub(super) fn lease(&self) -> String {
+        self.key("lease")
+    }
+
     pub(super) fn messages(&self) -> String {
         self.key("messages")
     }

@@ -29,7 +29,10 @@ use topology::Topology;
 
 mod connection;
 mod node;
+mod subscription;
 mod topology;
+
+pub(super) use subscription::{Push, Subscription};
 
 /// Pauses between tries.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
@@ -43,6 +46,9 @@ pub(super) struct Ask {
     pub(super) commands: Vec<Cmd>,
     /// A key in the slot, written before replicas are counted.
     pub(super) pulse: String,
+    /// Whether a write must have reached the replicas that count; without
+    /// replicas to wait for it makes no difference.
+    pub(super) confirmed: bool,
 }
 
 /// The answers to a write.
@@ -248,7 +254,8 @@ impl Link {
         let (mut values, mut repeated) = (Vec::with_capacity(ask.commands.len()), false);
         for command in &ask.commands {
             let (commands, pulse) = (vec![command.clone()], ask.pulse.clone());
-            let one = self.ask(Ask { slot: ask.slot, commands, pulse }, write).await?;
+            let (slot, confirmed) = (ask.slot, ask.confirmed);
+            let one = self.ask(Ask { slot, commands, pulse, confirmed }, write).await?;
             values.extend(one.values);
             repeated |= one.repeated;
         }

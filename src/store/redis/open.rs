@@ -1,7 +1,8 @@
 //! Opening the store: every reason to refuse it, before anything is served.
 
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use tokio::task::JoinSet;
 
 use araldo_actors::port::store::StoreError;
 
@@ -37,8 +38,13 @@ impl RedisStore {
         let spaces: Vec<Space> =
             (0..options.partitions).map(|partition| Space::of(prefix, partition)).collect();
         let store = Self {
-            link,
+            link: Arc::new(link),
             incarnation: options.incarnation,
+            instance: format!("{:016x}", rand::random::<u64>()),
+            openings: AtomicU64::new(0),
+            lease: options.lease,
+            sign: Mutex::new(None),
+            tasks: Mutex::new(JoinSet::new()),
             all: Space::shared(prefix),
             owners: spaces.iter().map(|_| tokio::sync::Mutex::default()).collect(),
             epochs: spaces.iter().map(|_| AtomicU64::new(0)).collect(),

@@ -35,6 +35,9 @@ pub struct RedisOptions {
     /// Who owns partitions through this store: another one for each process,
     /// however often it is started. With the epoch it makes the fencing token.
     pub incarnation: u128,
+    /// How long a partition taken over stays this process's unless it is renewed;
+    /// zero: no lease is looked at or taken, and whoever comes last owns it.
+    pub lease: Duration,
     /// Replicas that must have received a write before it counts as durable.
     pub replicas: u8,
     /// How long to wait for them.
@@ -52,6 +55,7 @@ impl RedisOptions {
             prefix: "araldo".to_owned(),
             partitions,
             incarnation,
+            lease: Duration::ZERO,
             replicas: 0,
             confirmed_within: Duration::from_millis(500),
             answered_within: Duration::from_millis(900),

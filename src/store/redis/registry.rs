@@ -49,7 +49,7 @@ impl RedisStore {
     /// Writes a row as it is asked for, and others that must not be there
     /// before. Only over the row that was read, so that a copy that arrives
     /// late changes nothing.
-    async fn register(
+    async fn put_row(
         &self,
         field: &[u8],
         row: &[u8],
@@ -77,7 +77,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         let mut row = Vec::new();
         encode("registry", organization, &mut row)?;
-        self.register(&field(ORGANIZATION, organization.id.as_str()), &row, None).await
+        self.put_row(&field(ORGANIZATION, organization.id.as_str()), &row, None).await
     }
 
     pub(super) async fn put_service_row(&self, service: Service) -> Result<(), StoreError> {
@@ -86,12 +86,12 @@ impl RedisStore {
         let owner_field = field(ORGANIZATION, service.organization.id.as_str());
         let at = field(SERVICE, service.id.as_str());
         encode("registry", &ServiceRow::of(service), &mut row)?;
-        self.register(&at, &row, Some((&owner_field, &owner))).await
+        self.put_row(&at, &row, Some((&owner_field, &owner))).await
     }
 
     pub(super) async fn put_key_row(&self, api_key: &ApiKey) -> Result<(), StoreError> {
         let (field, row) = key_row(api_key)?;
-        self.register(&field, &row, None).await
+        self.put_row(&field, &row, None).await
     }
 
     pub(super) async fn remove_key_row(&self, id: &str) -> Result<bool, StoreError> {

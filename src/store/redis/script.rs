@@ -26,6 +26,22 @@ pub(super) static COUNT: LazyLock<Script> =
 pub(super) static CITIZENS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("script/citizens.lua")));
 
+/// Renews a lease.
+pub(super) static RENEW: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/renew.lua")));
+/// Gives a lease back.
+pub(super) static RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/release.lua")));
+/// Notes a node's sign of life and lists the nodes.
+pub(super) static BEAT: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/beat.lua")));
+/// Takes a node's sign of life back.
+pub(super) static LEAVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/leave.lua")));
+/// Draws from a bucket of tokens.
+pub(super) static DRAW: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/draw.lua")));
+
 /// What every connection loads first.
 pub(super) fn load_all() -> Vec<Cmd> {
     let texts = [
@@ -35,6 +51,11 @@ pub(super) fn load_all() -> Vec<Cmd> {
         include_str!("script/arrivals.lua"),
         include_str!("script/count.lua"),
         include_str!("script/citizens.lua"),
+        include_str!("script/renew.lua"),
+        include_str!("script/release.lua"),
+        include_str!("script/beat.lua"),
+        include_str!("script/leave.lua"),
+        include_str!("script/draw.lua"),
     ];
     let load = |text: &str| {
         let mut load = redis::cmd("SCRIPT");

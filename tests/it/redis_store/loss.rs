@@ -64,6 +64,14 @@ async fn a_message_whose_answer_was_lost_is_accepted_once() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_there_before_is_not_taken_for_one_whose_answer_was_lost() {
+    let (store, proxy) = behind_proxy().await;
+    store.accept(message(1, 1), None).await.unwrap();
+    let again = lossy(&proxy, 2, store.accept(message(1, 1), None)).await;
+    assert_eq!(again, Ok(Acceptance::Replayed { id: message(1, 1).id }));
+}
+
+#[tokio::test]
 async fn a_step_whose_answer_was_lost_is_applied_once() {
     let (store, proxy) = behind_proxy().await;
     store.put_citizens(vec![citizen(1)]).await.unwrap();

@@ -26,6 +26,8 @@ use crate::store_fixture::{PARTITIONS, claim, code, route};
 pub enum Operation {
     Accept { n: u64, key: Option<(u8, u8)> },
     Status { alert: usize, to: AlertStatus, at: u64 },
+    Cancel { alert: usize, at: u64 },
+    Close { alert: usize, first: u16 },
     Walk { partition: u16, alert: usize, via: Option<bool>, step: WalkStep },
     Mark { alert: usize, person: u32, change: MarkChange },
     Item { alert: usize, person: u32 },
@@ -90,6 +92,9 @@ pub fn operation() -> impl Strategy<Value = Operation> {
         1 => (0..6_u64, key).prop_map(|(n, key)| Operation::Accept { n, key }),
         1 => (alert.clone(), to, 1..99_u64)
             .prop_map(|(alert, to, at)| Operation::Status { alert, to, at }),
+        1 => (alert.clone(), 1..99_u64).prop_map(|(alert, at)| Operation::Cancel { alert, at }),
+        1 => (alert.clone(), 0..PARTITIONS)
+            .prop_map(|(alert, first)| Operation::Close { alert, first }),
         10 => (0..PARTITIONS, alert.clone(), via, walk_step()).prop_map(
             |(partition, alert, via, step)| Operation::Walk { partition, alert, via, step }
         ),
@@ -183,6 +188,8 @@ pub async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> Str
             told(store.visit(partition, *from, *end, *limit, members_of).await.unwrap())
         }
         Operation::Status { alert, .. }
+        | Operation::Cancel { alert, .. }
+        | Operation::Close { alert, .. }
         | Operation::Walk { alert, .. }
         | Operation::Mark { alert, .. }
         | Operation::Item { alert, .. } => match pick(store, *alert).await {
@@ -203,6 +210,18 @@ async fn run_on(
         Operation::Status { to, at, .. } => {
             let from = [AlertStatus::Running, AlertStatus::Paused];
             format!("{:?}", store.set_alert_status(id, &from, *to, Millis(*at)).await)
+        }
+        Operation::Cancel { at, .. } => {
+            format!("{:?}", store.cancel_alert(id, Millis(*at)).await)
+        }
+        // All of them, since a restart may forget some; the last answer counts.
+        Operation::Close { first, .. } => {
+            let mut closed = None;
+            for n in 0..PARTITIONS {
+                let partition = PartitionId((first + n) % PARTITIONS);
+                closed = Some(store.close_alert(id, partition).await);
+            }
+            format!("{closed:?}")
         }
         Operation::Walk { partition, via, step, .. } => {
             let partition = PartitionId(*partition);

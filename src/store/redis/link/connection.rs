@@ -123,12 +123,7 @@ impl Connection {
                 return Err(format!("it answered {}", error.code()));
             }
         }
-        match answers.last() {
-            Some(Value::Array(role)) if matches!(role.first(), Some(Value::BulkString(name)) if name == b"master") => {
-                Ok(open)
-            }
-            _ => Err("it is not a master".to_owned()),
-        }
+        if is_master(answers.last()) { Ok(open) } else { Err("it is not a master".to_owned()) }
     }
 
     async fn plain(&self) -> Result<MultiplexedConnection, RedisError> {
@@ -146,6 +141,12 @@ impl Connection {
             self.open = None;
         }
     }
+}
+
+/// Whether a server that answered `ROLE` like this is a master.
+pub(super) fn is_master(answer: Option<&Value>) -> bool {
+    let Some(Value::Array(role)) = answer else { return false };
+    matches!(role.first(), Some(Value::BulkString(name)) if name == b"master")
 }
 
 /// Sends a pipeline and waits for its answers, errors of single commands among

@@ -237,7 +237,7 @@ impl Writer {
         for job in group {
             add(&mut pipeline, &job.ask, job.asking);
         }
-        if self.manner.replicas > 0 {
+        if self.counts(group) {
             // Something must be written on this connection, or `WAIT` has
             // nothing to wait for: an answer may rest on what others wrote.
             if let Some(pulse) = group.first().map(|job| &job.ask.pulse) {
@@ -250,10 +250,15 @@ impl Writer {
         send(open, &pipeline).await
     }
 
+    /// Whether replicas are counted behind this group.
+    fn counts(&self, group: &[Job]) -> bool {
+        self.manner.replicas > 0 && group.iter().any(|job| job.ask.confirmed)
+    }
+
     /// Answers the writes of a group; whether the connection is of use.
     fn answer(&self, group: Vec<Job>, mut values: Vec<Value>) -> bool {
         let wanted = self.manner.replicas;
-        let confirmed = if wanted > 0 { values.pop() } else { None };
+        let confirmed = if self.counts(&group) { values.pop() } else { None };
         let confirmed = match confirmed {
             Some(Value::Int(count)) => u64::try_from(count).unwrap_or(0),
             _ => 0,
@@ -265,7 +270,7 @@ impl Writer {
             let own = own(&mut values, job.ask.commands.len(), job.asking);
             stale |= own.iter().any(is_stale);
             let carried_out = !own.iter().any(|value| matches!(value, Value::ServerError(_)));
-            let answer = if short && carried_out {
+            let answer = if short && carried_out && job.ask.confirmed {
                 Err(Fault::Short { confirmed, wanted })
             } else {
                 Ok(own)
