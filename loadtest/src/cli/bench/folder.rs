@@ -71,15 +71,10 @@ impl Rounds {
         Ok(options)
     }
 
-    /// The same for a fault experiment, which makes its own stages.
-    pub(in crate::cli) fn lab(
-        &self,
-        name: &str,
-        seed: u64,
-        on_step: OnStep,
-    ) -> Result<Lab, Failure> {
-        let stage = self.stage(name)?;
-        let (araldo, sim, folder) = (stage.araldo, stage.sim, stage.folder);
+    /// The same for a fault experiment, which makes its own stages in folders of their own.
+    pub(in crate::cli) fn lab(&self, seed: u64, on_step: OnStep) -> Result<Lab, Failure> {
+        let stage = self.stage("lab")?;
+        let (araldo, sim, folder) = (stage.araldo, stage.sim, self.base.clone());
         Ok(Lab { araldo, sim, folder, seed, on_step: Some(on_step) })
     }
 

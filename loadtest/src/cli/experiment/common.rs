@@ -50,7 +50,7 @@ impl Common {
         program::check("redis-cli", "redis-tools")?;
         let rounds = Rounds::new(self.folder.as_deref(), &self.araldo, String::new())?;
         let began = Instant::now();
-        let lab = rounds.lab(name, self.seed, steps(began))?;
+        let lab = rounds.lab(self.seed, steps(began))?;
         let outcome = block_on(async { Ok(experiment(lab).await?) })?;
         let report = Report {
             experiment: name.to_owned(),
