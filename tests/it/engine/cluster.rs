@@ -271,7 +271,12 @@ async fn an_alert_accepted_by_one_node_is_walked_by_all_and_ends_once() {
 async fn an_alert_is_paused_resumed_and_cancelled_from_any_node() {
     let fleet = Fleet::start(2).await;
     fleet.nodes[0].register((0..PEOPLE).map(citizen).collect()).await;
-    fleet.nodes.iter().for_each(|node| node.provider.slow(Duration::from_millis(100)));
+    for node in &fleet.nodes {
+        // Those that are open take many at once.
+        node.provider.cut();
+        node.provider.slow(Duration::from_millis(100));
+        node.provider.reachable.store(true, Ordering::Relaxed);
+    }
     let id = fleet.engine(0).submit_alert(alert(&fleet.nodes[0])).await.unwrap().record.alert.id;
     until("both are at it", PATIENCE, || async {
         fleet.nodes.iter().all(|node| node.provider.count() > 3)

@@ -24,7 +24,7 @@ async fn node(options: &RedisOptions, incarnation: u128) -> RedisStore {
 }
 
 /// Notice number `n` of node `from`.
-fn notice(from: u64, n: u64) -> Notice {
+pub fn notice(from: u64, n: u64) -> Notice {
     Notice::Alert { id: MessageId::new(Millis(from), u128::from(n)) }
 }
 
@@ -33,7 +33,7 @@ async fn next(heard: &mut Receiver<Heard>) -> Heard {
 }
 
 /// Hears up to an echo of what was sent from now on: notices, and gaps.
-async fn up_to_now(heard: &mut Receiver<Heard>) -> (Vec<Notice>, usize) {
+pub async fn up_to_now(heard: &mut Receiver<Heard>) -> (Vec<Notice>, usize) {
     let (now, mut notices, mut gaps) = (Instant::now(), Vec::new(), 0);
     loop {
         match next(heard).await {
@@ -145,6 +145,33 @@ async fn a_server_that_hangs_gives_no_echo_and_a_gap_afterwards() {
     }
     server.signal("CONT");
     assert_eq!(next(&mut heard).await, Heard::Gap);
+    up_to_now(&mut heard).await;
+}
+
+#[tokio::test]
+async fn a_server_whose_replicas_do_not_confirm_gives_no_echo() {
+    let server = Server::start(&[]);
+    let replica = Server::start(&["--replicaof", &format!("127.0.0.1 {}", server.port)]);
+    redis_kit::eventually("a replica is online", || {
+        server.ask(&["INFO", "replication"]).contains("state=online")
+    });
+    let confirmed_within = Duration::from_millis(200);
+    let servers = Servers::Single(server.url());
+    let options = RedisOptions { replicas: 1, confirmed_within, ..own(servers) };
+    let store = node(&options, 1).await;
+    let mut heard = listening(&store).await;
+    replica.signal("STOP");
+    sleep(Duration::from_millis(500)).await;
+    while heard.try_recv().is_ok() {}
+    let began = Instant::now();
+    while let Ok(one) = timeout(Duration::from_secs(2), heard.recv()).await {
+        assert_eq!(one, Some(Heard::Gap), "it may be cut off from the others");
+        if began.elapsed() > Duration::from_secs(3) {
+            break;
+        }
+    }
+    store.tell(&[notice(1, 1)]).await.unwrap();
+    replica.signal("CONT");
     up_to_now(&mut heard).await;
 }
 
