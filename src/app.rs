@@ -1,6 +1,6 @@
 //! The assembly: the one place that knows every part of the server.
 //!
-//! Start: socket, routes, issuer, store, secret, engine, first key, post
+//! Start: socket, routes, issuer, store, secret, first key, engine, post
 //! office, HTTP. Each step can fail
 //! with one sentence and leaves nothing running; the store comes after all
 //! that only reads, so that a wrong configuration makes none. End, from the
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use araldo_actors::pipeline::{self, Ports, Running, StartError};
+use araldo_actors::pipeline::{self, NodeOptions, Ports, Running, StartError};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -24,7 +24,8 @@ use crate::http::citizen::issuer::{Issuer, KeyFault};
 use crate::http::{self, Http};
 use crate::post;
 use crate::provider::OptionsError;
-use crate::store::embedded::{EmbeddedOptions, EmbeddedStore, OpenError};
+use crate::store::embedded::OpenError;
+use crate::store::redis::OpenError as RedisOpenError;
 use crate::system::{SystemClock, SystemRng};
 use crate::telemetry::{self, Metrics, TelemetryError};
 
@@ -34,8 +35,12 @@ mod links;
 mod open_files;
 mod route;
 mod settings;
+mod store;
+
+pub use store::{RedisReport, report_on_redis};
 
 use route::Routes;
+use store::OpenedStore;
 
 /// How long what is in flight gets to finish at the end.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -54,6 +59,23 @@ pub enum ServeError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The store in Redis cannot be opened.
+    #[error(transparent)]
+    Redis(#[from] RedisOpenError),
+    /// The file with the address of the Redis cannot be used.
+    #[error("store.redis_url_file: {0}")]
+    RedisUrl(String),
+    /// The Redis can lose what it answered: at least one reason.
+    #[error("{}", .0.join("\n"))]
+    Unsafe(Vec<String>),
+    /// This node's folder cannot be made.
+    #[error("store.path: the folder {} cannot be made: {error}", path.display())]
+    Folder {
+        /// As configured.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A route's options cannot be used.
     #[error("route.{route}: {error}")]
     Route {
@@ -99,6 +121,8 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Route { .. } | Self::Routes(_) | Self::Issuer(_) | Self::Secret { .. } => true,
+            Self::RedisUrl(_) | Self::Unsafe(_) | Self::Folder { .. } => true,
+            Self::Redis(error) => !matches!(error, RedisOpenError::Unavailable { .. }),
             Self::Store(error) => {
                 matches!(error, OpenError::Partitions { .. } | OpenError::PartitionRange(_))
             }
@@ -172,49 +196,47 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         .map_err(ServeError::Routes)?;
     let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
     config.citizen.secret_file.as_deref().map(links::shared_secret).transpose()?;
-    let store = Arc::new(open_store(&config).await?);
+    let incarnation = rand::random();
+    let store = OpenedStore::open(&config, incarnation).await?;
     let secret = links::secret(&config)?;
     let links = links::links(&config, &secret, listener.local_addr()?);
     let Routes { routes, relay } =
         route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
+    let node = NodeOptions {
+        id: config.node.id.clone(),
+        incarnation,
+        address: listener.local_addr()?.to_string(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
     let ports = Ports {
-        store: store.clone(),
+        store: store.port(),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
-        cluster: None,
+        cluster: store.membership(&config, incarnation, listener.local_addr()?),
+        budget: store.budget(),
     };
+    first_key::ensure(&store, &config.store.admin_key_file()).await?;
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
-    first_key::ensure(&running.engine, &config.store.admin_key_file()).await?;
     let (post, office) = post::open(relay);
     let citizens = citizen::side(&config, issuer, links, post);
     let http = Http {
         engine: running.engine.clone(),
+        node,
         metrics: metrics.handle.clone(),
         options: config.http,
         citizens,
     };
     let served = run(http, listener, &store, running, metrics).await;
     office.close().await;
-    // The last owner: its drop waits for the writer thread.
-    let closed = tokio::task::spawn_blocking(move || drop(store)).await;
-    served.and(closed.map_err(io::Error::other).map_err(ServeError::Io))
-}
-
-async fn open_store(config: &Config) -> Result<EmbeddedStore, ServeError> {
-    let options = EmbeddedOptions {
-        path: config.store.path.clone(),
-        partitions: config.engine.partitions,
-        cache_bytes: config.store.cache_bytes,
-    };
-    let opened = tokio::task::spawn_blocking(move || EmbeddedStore::open(&options)).await;
-    Ok(opened.map_err(io::Error::other)??)
+    let closed = store.close().await;
+    served.and(closed)
 }
 
 /// Serves until a signal, or until a part gives up; then ends in order.
 async fn run(
     http: Http,
     listener: TcpListener,
-    store: &EmbeddedStore,
+    store: &OpenedStore,
     mut running: Running,
     metrics: Metrics,
 ) -> Result<(), ServeError> {

@@ -6,8 +6,8 @@
 //! that is not in it does not exist, a value of another type is refused.
 //!
 //! Invariants: [`load`] reports every error it can find, each with its place;
-//! nothing it returns is out of range; no value is a secret, since secrets are
-//! only named by file. Nothing here survives a crash or needs to.
+//! nothing it returns is out of range; secrets are only named by file, but for
+//! the password that the address of a Redis may hold, which is never shown. Nothing here survives a crash or needs to.
 
 mod advice;
 mod environment;
@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod layers;
 mod reader;
+mod redis;
 mod route;
 mod schema;
 mod types;
@@ -22,6 +23,7 @@ mod types;
 pub use advice::warnings;
 pub use error::{ConfigError, ConfigErrors, Origin};
 pub use layers::Effective;
+pub use redis::{RedisAddress, RedisConfig, RedisTopology, RedisUrl, UrlFileError};
 pub(crate) use schema::nearest;
 pub use types::{
     Apns, CitizenConfig, Config, EngineConfig, Fcm, HttpConfig, LiveConfig, LogConfig, LogFormat,

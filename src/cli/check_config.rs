@@ -12,7 +12,9 @@ use crate::{app, config};
 /// Show the configuration in force, or everything that is wrong with it.
 #[derive(Debug, Args)]
 #[command(after_help = "Every value is shown with the place it comes from. Secrets are in files \
-    that the configuration names, so none is shown; the files are read and checked.\n\nExamples:\n  \
+    that the configuration names, so none is shown, and the password in an address is left out; the \
+    files are read and checked. With store.kind = \"redis\" every master is asked for its settings: one \
+    that can lose what it answered is a fault (a warning with store.redis_accept_loss = true).\n\nExamples:\n  \
     araldo check-config --config araldo.toml\n  \
     araldo check-config            the defaults and the environment alone")]
 pub struct CheckConfig {}
@@ -23,8 +25,13 @@ impl CheckConfig {
         let sources = global.sources();
         let mut faults = app::faults_of_routes(&config::usable_routes(&sources));
         let loaded = config::load(&sources);
+        let mut warnings = Vec::new();
         if let Ok(loaded) = &loaded {
             faults.extend(app::faults_of_citizens(&loaded.config.citizen));
+            let redis = app::report_on_redis(&loaded.config);
+            faults.extend(redis.faults);
+            warnings.extend(config::warnings(&loaded.config));
+            warnings.extend(redis.warnings);
         }
         let loaded = match loaded {
             Ok(loaded) if faults.is_empty() => loaded,
@@ -34,7 +41,7 @@ impl CheckConfig {
                 return Err(CliError::Usage(format!("the configuration is wrong\n{lines}")));
             }
         };
-        for warning in config::warnings(&loaded.config) {
+        for warning in warnings {
             // Nothing can be done about a standard error that is closed.
             let _ = writeln!(std::io::stderr(), "warning: {warning}");
         }

@@ -6,6 +6,7 @@ use std::fmt;
 use toml::Value;
 
 use super::error::{ConfigError, Origin};
+use super::redis;
 use super::schema::{KIND, ROUTE_KIND, Schema, nearest, route_key};
 
 /// A value and where it came from.
@@ -184,7 +185,7 @@ impl Effective {
     }
 }
 
-/// As TOML, each value with its origin in a comment.
+/// As TOML, each value with its origin in a comment; passwords are not shown.
 impl fmt::Display for Effective {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = None;
@@ -195,7 +196,7 @@ impl fmt::Display for Effective {
                 writeln!(f, "{gap}[{table}]")?;
                 section = Some(table);
             }
-            let line = format!("{name} = {}", entry.value);
+            let line = format!("{name} = {}", redis::shown(key, &entry.value));
             writeln!(f, "{line:<48} # {}", entry.origin)?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use araldo_actors::domain::id::NodeId;
 use ipnet::IpNet;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
@@ -20,7 +21,7 @@ use super::types::{
     CitizenConfig, Config, EngineConfig, HttpConfig, LiveConfig, LogConfig, LogFormat, NodeConfig,
     RetentionConfig, RouteConfig, StoreConfig, StoreKind,
 };
-use super::{advice, route, schema};
+use super::{advice, redis, route, schema};
 
 /// Builds the configuration; `None` beside errors.
 pub fn read(effective: &Effective) -> (Option<Config>, Vec<ConfigError>) {
@@ -45,7 +46,10 @@ pub fn read_with(reader: &Reader<'_>) -> Config {
         citizen: citizen(reader),
         live: live(reader),
         store: store(reader),
-        node: NodeConfig { id: reader.name("node.id", 64) },
+        node: NodeConfig {
+            id: node_id(reader),
+            lease: reader.seconds("node.lease_seconds", 5..=300),
+        },
         engine: engine(reader),
         routes: route::read_all(reader),
         retention: RetentionConfig {
@@ -118,11 +122,28 @@ fn live(reader: &Reader<'_>) -> LiveConfig {
 }
 
 fn store(reader: &Reader<'_>) -> StoreConfig {
+    let in_redis = reader.choice("store.kind", &[("embedded", false), ("redis", true)]);
+    let redis = redis::read(reader, in_redis);
     StoreConfig {
-        kind: reader.choice("store.kind", &[("embedded", StoreKind::Embedded)]),
+        // Of a Redis without an address nothing is made: that was refused.
+        kind: redis.map_or(StoreKind::Embedded, |redis| StoreKind::Redis(Box::new(redis))),
         path: reader.path("store.path"),
         cache_bytes: reader.whole("store.cache_bytes", 1_048_576..=1_099_511_627_776),
     }
+}
+
+/// The name other nodes know this one by.
+fn node_id(reader: &Reader<'_>) -> NodeId {
+    const KEY: &str = "node.id";
+    NodeId::parse(&reader.text(KEY)).unwrap_or_else(|invalid| {
+        reader.refuse(KEY, format!("must be {}", invalid.rule));
+        unnamed()
+    })
+}
+
+#[expect(clippy::expect_used, reason = "a constant that is a name")]
+fn unnamed() -> NodeId {
+    NodeId::parse("node").expect("a name")
 }
 
 fn engine(reader: &Reader<'_>) -> EngineConfig {
@@ -280,17 +301,40 @@ impl<'a> Reader<'a> {
     }
 
     /// One of the named values.
-    pub fn choice<T: Copy>(&self, key: &str, choices: &[(&str, T)]) -> T {
+    pub fn choice<T: Clone>(&self, key: &str, choices: &[(&str, T)]) -> T {
         let text = self.text(key);
         if let Some((_, value)) = choices.iter().find(|(name, _)| *name == text) {
-            return *value;
+            return value.clone();
         }
         let names: Vec<_> = choices.iter().map(|(name, _)| *name).collect();
         let suggestion = schema::nearest(&text, names.iter().copied()).map(str::to_owned);
         let origin = self.origin(key);
         let reason = format!("\"{text}\" is none of \"{}\"", names.join("\", \""));
         self.errors.borrow_mut().push(ConfigError::new(origin, key, reason).suggesting(suggestion));
-        choices[0].1
+        choices[0].1.clone()
+    }
+
+    /// True or false.
+    pub fn flag(&self, key: &str) -> bool {
+        self.get(key).and_then(|entry| entry.value.as_bool()).unwrap_or_default()
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, key: &str) -> Vec<String> {
+        let items = self.get(key).and_then(|entry| entry.value.as_array());
+        let mut texts = Vec::new();
+        for item in items.into_iter().flatten() {
+            match item.as_str() {
+                Some(text) => texts.push(text.to_owned()),
+                None => self.refuse(key, "must be a list of texts"),
+            }
+        }
+        texts
+    }
+
+    /// Whether something else than the defaults says what `key` is.
+    pub fn is_given(&self, key: &str) -> bool {
+        self.origin(key) != Origin::Default
     }
 
     fn address(&self, key: &str) -> SocketAddr {

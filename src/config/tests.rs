@@ -5,7 +5,7 @@ use std::fs;
 
 use super::layers::Layers;
 use super::reader::Reader;
-use super::{Loaded, Origin, Provider, Sources, load, reader};
+use super::{Loaded, Origin, Provider, RedisTopology, Sources, load, reader};
 
 /// Loads `text` as the file, with `environment` and `flags` over it.
 fn load_all(text: &str, environment: &[(&str, &str)], flags: &[&str]) -> Result<Loaded, String> {
@@ -72,7 +72,7 @@ fn later_sources_win_and_say_where_they_are() {
     let environment =
         [("ARALDO__NODE__ID", "from-env"), ("ARALDO__HTTP__MAX_CONNECTIONS", "11"), ("PATH", "x")];
     let loaded = load_all(text, &environment, &["node.id=from-flag"]).expect("valid");
-    assert_eq!(loaded.config.node.id, "from-flag");
+    assert_eq!(loaded.config.node.id.as_str(), "from-flag");
     assert_eq!(loaded.config.http.max_connections, 11);
     assert_eq!(loaded.config.http.body_limit, 2048);
     let shown = loaded.effective.to_string();
@@ -101,14 +101,14 @@ fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
 fn every_error_is_reported_at_once() {
     let text = "[http]\nbind = \"nowhere\"\nmax_connections = \"many\"\n\
         [engine]\npartitions = 0\n[log]\nformat = \"jsn\"\nfilter = \"=,,=\"\n\
-        [store]\nkind = \"redis\"\n";
+        [store]\nkind = \"rdis\"\n";
     let errors = errors_of(text);
     for expected in [
         "FILE:2: http.bind: must be an address and a port",
         "FILE:3: http.max_connections: expected a whole number, found a text",
         "FILE:5: engine.partitions: must be between 1 and 4096",
         "FILE:7: log.format: \"jsn\" is none of \"text\", \"json\" (did you mean \"json\"?)",
-        "FILE:10: store.kind: \"redis\" is none of \"embedded\"",
+        "FILE:10: store.kind: \"rdis\" is none of \"embedded\", \"redis\" (did you mean \"redis\"?)",
     ] {
         assert!(errors.contains(expected), "{expected} not in:\n{errors}");
     }
@@ -235,4 +235,121 @@ fn the_example_for_one_node_is_valid() {
 fn no_route_is_named_as_the_walk_of_an_alert_through_the_inboxes() {
     let errors = errors_of(&APPLE.replace("route.apple", "route.inbox"));
     assert!(errors.contains("a route cannot be named \"inbox\""), "{errors}");
+}
+
+/// The configuration of a store in Redis with these lines.
+fn in_redis(lines: &str) -> String {
+    format!("[store]\nkind = \"redis\"\n{lines}")
+}
+
+#[test]
+fn a_store_in_redis_is_read() {
+    let text = in_redis(
+        "redis_url = \"rediss://araldo:hunter2@r1.example.it:6380\"\n\
+         redis_topology = \"sentinel\"\nredis_master = \"state\"\n\
+         redis_nodes = [\"redis://s1.example.it:26379\", \"redis://s2.example.it:26379\"]\n\
+         redis_replicas = 1\nredis_prefix = \"prova\"\n[node]\nlease_seconds = 30\n",
+    );
+    let loaded = load_all(&text, &[], &[]).expect("valid");
+    let redis = loaded.config.store.redis().expect("in Redis");
+    assert_eq!(redis.topology, RedisTopology::Sentinel { master: "state".to_owned() });
+    assert_eq!((redis.nodes.len(), redis.replicas, redis.prefix.as_str()), (2, 1, "prova"));
+    assert_eq!(redis.confirm, std::time::Duration::from_millis(500));
+    assert_eq!(redis.answer, std::time::Duration::from_millis(900));
+    assert_eq!(loaded.config.node.lease, std::time::Duration::from_secs(30));
+    assert!(!redis.accept_loss);
+    let url = redis.url().expect("an address");
+    assert_eq!(url.reveal(), "rediss://araldo:hunter2@r1.example.it:6380");
+    for shown in [loaded.effective.to_string(), format!("{:?}", loaded.config)] {
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("rediss://araldo:***@r1.example.it:6380"), "{shown}");
+    }
+}
+
+#[test]
+fn the_address_of_redis_is_in_the_configuration_or_in_a_file() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("redis-url");
+    let text = in_redis(&format!("redis_url_file = \"{}\"\n", file.display()));
+    let loaded = load_all(&text, &[], &[]).expect("valid");
+    let redis = loaded.config.store.redis().expect("in Redis");
+    let error = redis.url().expect_err("there is no such file").to_string();
+    assert!(error.contains("redis-url: cannot be read"), "{error}");
+    fs::write(&file, "hunter2\n").expect("written");
+    let error = redis.url().expect_err("no address").to_string();
+    assert!(error.contains("redis-url: must be redis://"), "{error}");
+    assert!(!error.contains("hunter2"), "{error}");
+    fs::write(&file, "redis://:hunter2@r1.example.it:6379/3\n").expect("written");
+    assert_eq!(redis.url().expect("read").reveal(), "redis://:hunter2@r1.example.it:6379/3");
+    assert!(!format!("{redis:?}").contains("hunter2"));
+}
+
+#[test]
+fn every_wrong_combination_about_redis_names_its_key() {
+    const URL: &str = "redis_url = \"redis://r:6379\"\n";
+    let cases = [
+        (String::new(), "FILE:2: store.redis_url: is missing, and so is store.redis_url_file"),
+        (
+            format!("{URL}redis_url_file = \"f\"\n"),
+            "FILE:4: store.redis_url_file: is given, and so is store.redis_url",
+        ),
+        ("redis_url = \"hunter2\"\n".to_owned(), "FILE:3: store.redis_url: must be redis://"),
+        (
+            format!("{URL}redis_topology = \"sentinel\"\n"),
+            "FILE:4: store.redis_nodes: is empty: with store.redis_topology = \"sentinel\"",
+        ),
+        (
+            format!("{URL}redis_nodes = [\"redis://s:1\"]\n"),
+            "FILE:4: store.redis_nodes: names further servers, and store.redis_topology is \"single\"",
+        ),
+        (
+            format!(
+                "{URL}redis_topology = \"cluster\"\nredis_nodes = [\"redis://s:1\", \"hunter2\"]\n"
+            ),
+            "FILE:5: store.redis_nodes: number 2 must be redis://",
+        ),
+        (
+            "redis_url = \"redis://r:1/2\"\nredis_topology = \"cluster\"\n".to_owned(),
+            "FILE:3: store.redis_url: names a database, and a Cluster has only database 0",
+        ),
+        (
+            format!("{URL}redis_master = \"state\"\n"),
+            "FILE:4: store.redis_master: is the name that sentinels know the master by",
+        ),
+        (
+            format!("{URL}redis_topology = \"clustr\"\n"),
+            "FILE:4: store.redis_topology: \"clustr\" is none of \"single\", \"sentinel\", \"cluster\"",
+        ),
+        (
+            format!("{URL}redis_prefix = \"a{{b}}\"\n"),
+            "FILE:4: store.redis_prefix: must be 1 to 32 letters",
+        ),
+        (
+            format!("{URL}redis_replicas = 17\n"),
+            "FILE:4: store.redis_replicas: must be between 0 and 16",
+        ),
+        (
+            format!("{URL}redis_confirm_ms = 700\n"),
+            "FILE:4: store.redis_confirm_ms: must be at most two thirds",
+        ),
+        (
+            format!("{URL}[node]\nlease_seconds = 4\n"),
+            "FILE:5: node.lease_seconds: must be between 5 and 300",
+        ),
+        (
+            format!("{URL}[node]\nid = \"a.b\"\n"),
+            "FILE:5: node.id: must be 1 to 64 letters, digits, '-' or '_'",
+        ),
+    ];
+    for (lines, expected) in cases {
+        let errors = errors_of(&in_redis(&lines));
+        assert!(errors.contains(expected), "{expected} not in:\n{errors}");
+        assert!(!errors.contains("hunter2"), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+    let errors = errors_of(&format!("[store]\n{URL}"));
+    assert!(
+        errors.contains("FILE:2: store.redis_url: is given, but store.kind is not"),
+        "{errors}"
+    );
 }

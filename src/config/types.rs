@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use araldo_actors::domain::id::RouteId;
+use araldo_actors::domain::id::{NodeId, RouteId};
 use ipnet::IpNet;
+
+use super::redis::RedisConfig;
 
 /// Everything `araldo serve` is told.
 #[derive(Clone, Debug)]
@@ -102,10 +104,12 @@ pub struct LiveConfig {
 }
 
 /// Kinds of store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum StoreKind {
     /// In this machine's file system.
     Embedded,
+    /// In a Redis that several nodes share.
+    Redis(Box<RedisConfig>),
 }
 
 /// `[store]`.
@@ -113,13 +117,22 @@ pub enum StoreKind {
 pub struct StoreConfig {
     /// Which store.
     pub kind: StoreKind,
-    /// Directory of the data.
+    /// Directory of the data, or of what is this node's own beside a Redis.
     pub path: PathBuf,
     /// Memory for blocks read, bytes.
     pub cache_bytes: u64,
 }
 
 impl StoreConfig {
+    /// The Redis, if that is the store.
+    #[must_use]
+    pub fn redis(&self) -> Option<&RedisConfig> {
+        match &self.kind {
+            StoreKind::Embedded => None,
+            StoreKind::Redis(redis) => Some(redis),
+        }
+    }
+
     /// The file the first start writes an admin key to.
     #[must_use]
     pub fn admin_key_file(&self) -> PathBuf {
@@ -131,7 +144,9 @@ impl StoreConfig {
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
     /// Name among its peers.
-    pub id: String,
+    pub id: NodeId,
+    /// How long a partition stays this node's unless its lease is renewed.
+    pub lease: Duration,
 }
 
 /// `[engine]`.
@@ -164,6 +179,8 @@ pub struct RouteConfig {
     pub retry_base: Duration,
     /// Longest delay.
     pub retry_max: Duration,
+    /// Attempts a second of all nodes together; 0: no limit.
+    pub rate_per_second: u32,
 }
 
 /// The account of a route.

@@ -14,6 +14,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use araldo_actors::domain::outcome::Failure;
 use araldo_actors::port::provider::{Answer, ConnectError, Connector, Link, Notification};
@@ -23,16 +24,18 @@ use bytes::Bytes;
 use super::http2::{Channel, Reply, Transport, TransportOptions};
 use super::{OptionsError, unix_seconds};
 use answer::Body;
-use jwt::{Bearer, Renewal};
+use jwt::{Bearer, Renewal, TokenError};
 use request::Requests;
 
 pub use answer::answer;
 pub use jwt::TokenSource;
+pub use shelf::Shelf;
 
 mod answer;
 mod jwt;
 mod payload;
 mod request;
+mod shelf;
 mod token_file;
 
 /// What an APNs route needs.
@@ -135,8 +138,9 @@ impl Link for ApnsLink {
     async fn send(&self, notification: &Notification) -> Answer {
         let Notification::Push(push) = notification else { return super::NOT_A_PUSH };
         let deadline = self.channel.deadline();
-        let Ok(bearer) = self.route.tokens.bearer(unix_seconds()) else {
-            return Answer::Halt { reason: "provider token cannot be signed" };
+        let bearer = match self.route.tokens.bearer(unix_seconds()).await {
+            Ok(bearer) => bearer,
+            Err(error) => return tokenless(&error),
         };
         let indexed = !self.channel.is_proven();
         let Some(request) = self.route.requests.build(push, &bearer, indexed) else {
@@ -147,14 +151,14 @@ impl Link for ApnsLink {
         };
         let body = Bytes::from(payload::payload(&push.notice, push.message));
         match self.channel.call(request, body, deadline).await {
-            Ok(reply) => self.understand(&reply, &bearer),
+            Ok(reply) => self.understand(&reply, &bearer).await,
             Err(error) => error.into(),
         }
     }
 }
 
 impl ApnsLink {
-    fn understand(&self, reply: &Reply, bearer: &Bearer) -> Answer {
+    async fn understand(&self, reply: &Reply, bearer: &Bearer) -> Answer {
         let status = reply.status.as_u16();
         if status == 200 {
             self.channel.prove();
@@ -163,7 +167,7 @@ impl ApnsLink {
         let body = Body::read(&reply.body);
         let answer = answer(status, body.reason(), body.timestamp(), reply.retry_after);
         match body.reason() {
-            Some("ExpiredProviderToken") if status == 403 => self.renew(bearer),
+            Some("ExpiredProviderToken") if status == 403 => self.renew(bearer).await,
             Some("TooManyProviderTokenUpdates") if status == 429 => {
                 // The token in use stays; Apple takes it once it is old enough.
                 let settled = self.route.tokens.until_renewable(unix_seconds());
@@ -177,12 +181,26 @@ impl ApnsLink {
         }
     }
 
-    fn renew(&self, refused: &Bearer) -> Answer {
+    async fn renew(&self, refused: &Bearer) -> Answer {
         const REASON: &str = "ExpiredProviderToken";
-        match self.route.tokens.expired(refused, unix_seconds()) {
+        match self.route.tokens.expired(refused, unix_seconds()).await {
             Ok(Renewal::Renewed) => Answer::RetryElsewhere { reason: REASON },
             Ok(Renewal::TooYoung(wait)) => Answer::RetryRoute { after: Some(wait), reason: REASON },
-            Err(_) => Answer::Halt { reason: "provider token cannot be signed" },
+            Err(error) => tokenless(&error),
         }
+    }
+}
+
+/// Until the other nodes' token can be told.
+const SHARING_PAUSE: Duration = Duration::from_secs(1);
+
+/// What becomes of an attempt for which there is no token.
+fn tokenless(error: &TokenError) -> Answer {
+    match error {
+        TokenError::Sign(_) => Answer::Halt { reason: "provider token cannot be signed" },
+        TokenError::Shelf(_) => Answer::RetryRoute {
+            after: Some(SHARING_PAUSE),
+            reason: "provider token cannot be shared",
+        },
     }
 }

@@ -31,7 +31,7 @@
 //! | `claims`, `claims_by_time` | hash, sorted set | idempotency keys |
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
 //! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
-//! | `registry`, `format` | hashes | shared |
+//! | `registry`, `format` | hashes | shared; beside the format which key was the first |
 //! | `nodes`, `nodes_by_time` | hash, sorted set | signs of life, by name: incarnation and view; and when each lapses |
 //! | `bus` | sharded channel | what nodes tell each other |
 //! | `secret` | string | 32 random bytes that all nodes share |
@@ -88,10 +88,12 @@ mod address;
 mod alert;
 mod base;
 mod batch;
+mod budget;
 mod citizen;
 mod cluster;
 mod due;
 mod erase;
+mod first_key;
 mod inbox;
 mod journal;
 mod key;
@@ -103,6 +105,7 @@ mod read;
 mod registry;
 mod reply;
 mod row;
+pub mod safety;
 mod script;
 mod shared;
 mod step;

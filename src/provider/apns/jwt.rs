@@ -8,22 +8,30 @@
 //!
 //! A restart goes on with the token that was in use, when there is a file for
 //! it ([`TokenSource::kept_in`]): otherwise it signs a new one, and Apple may
-//! answer `TooManyProviderTokenUpdates` for up to 20 minutes.
+//! answer `TooManyProviderTokenUpdates` for up to 20 minutes. Nodes that send
+//! with one key share its token in the same way ([`TokenSource::shared_over`]):
+//! none is sent before it lies where the others find it. While it cannot be
+//! told what lies there, the token in use is used on, for as long as Apple
+//! takes it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use hyper::header::HeaderValue;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
 
+use super::shelf::{self, Shelf};
 use super::token_file::{Kept, TokenFile};
 use crate::provider::{OptionsError, read_file, unix_seconds};
 
 /// Age at which a token is renewed, seconds.
 const RENEW_AT: u64 = 50 * 60;
+/// Age up to which a token is used when it cannot be renewed, seconds: Apple
+/// takes it for an hour.
+const LAST_USE: u64 = 59 * 60;
 /// Age before which a token must not be renewed, seconds.
 const NOT_BEFORE: u64 = 20 * 60;
 /// The scheme of the `authorization` header, as Apple writes it.
@@ -50,6 +58,11 @@ impl Bearer {
         value.set_sensitive(true);
         Ok(Self { value, issued_at, number })
     }
+
+    fn kept(&self) -> Kept {
+        let token = self.value.to_str().ok().and_then(|value| value.strip_prefix(SCHEME));
+        Kept { issued_at: self.issued_at, token: token.unwrap_or_default().to_owned() }
+    }
 }
 
 /// What came of Apple's "expired".
@@ -66,6 +79,20 @@ pub(super) enum Renewal {
 #[error("the key does not sign: {0}")]
 pub struct SignError(String);
 
+/// There is no token to send.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// It could not be signed: an operator must act.
+    #[error(transparent)]
+    Sign(#[from] SignError),
+    /// The other nodes' token could not be told.
+    #[error("the provider token cannot be shared: {0}")]
+    Shelf(String),
+}
+
+/// Times that other nodes' tokens may come in between.
+const TRIES: usize = 4;
+
 /// Signs the provider tokens of one key and keeps the one in use.
 pub struct TokenSource {
     key: EncodingKey,
@@ -74,8 +101,12 @@ pub struct TokenSource {
     /// Of the key, its id and the team; as secret as the key.
     identity: [u8; 32],
     file: Option<TokenFile>,
-    /// Whether the token in use is not in the file yet. It gets there when it
-    /// is first used: one that was never sent needs no keeping.
+    /// Instead of the file, where nodes share the token.
+    shelf: Option<Arc<dyn Shelf>>,
+    /// Held while the shelf is looked at.
+    agreeing: tokio::sync::Mutex<()>,
+    /// Whether the token in use is not in the file, or on the shelf, yet. It gets
+    /// there when it is first used: one that was never sent needs no keeping.
     unkept: AtomicBool,
     current: RwLock<Bearer>,
 }
@@ -99,7 +130,7 @@ impl TokenSource {
         let mut header = Header::new(Algorithm::ES256);
         header.typ = None;
         header.kid = Some(key_id.to_owned());
-        let first = sign(&key, &header, team_id, unix_seconds(), 0).map_err(|error| {
+        let first = sign(&key, &header, team_id, unix_seconds()).map_err(|error| {
             OptionsError::file(key_file, format!("is not an EC P-256 private key: {error}"))
         })?;
         Ok(Self {
@@ -108,6 +139,8 @@ impl TokenSource {
             team_id: team_id.to_owned(),
             identity: identity(&pem, key_id, team_id),
             file: None,
+            shelf: None,
+            agreeing: tokio::sync::Mutex::default(),
             unkept: AtomicBool::new(true),
             current: RwLock::new(first),
         })
@@ -130,6 +163,16 @@ impl TokenSource {
         self
     }
 
+    /// Shares the token with all who reach `shelf`, and keeps it there instead of
+    /// in a file.
+    #[must_use]
+    pub fn shared_over(mut self, shelf: Arc<dyn Shelf>) -> Self {
+        self.unkept = AtomicBool::new(true);
+        self.file = None;
+        self.shelf = Some(shelf);
+        self
+    }
+
     /// Whether both sign with the same key for the same team.
     #[must_use]
     pub fn is_same_key(&self, other: &Self) -> bool {
@@ -137,36 +180,118 @@ impl TokenSource {
     }
 
     /// The token to send at `now`, renewed when it is old.
-    pub(super) fn bearer(&self, now: u64) -> Result<Bearer, SignError> {
+    pub(super) async fn bearer(&self, now: u64) -> Result<Bearer, TokenError> {
         let current = self.current();
-        if now.abs_diff(current.issued_at) < RENEW_AT {
-            if self.unkept.load(Ordering::Relaxed) && self.unkept.swap(false, Ordering::Relaxed) {
-                self.keep(&current);
+        let age = now.abs_diff(current.issued_at);
+        let is_kept = !self.unkept.load(Ordering::Relaxed);
+        match &self.shelf {
+            _ if is_kept && age < RENEW_AT => Ok(current),
+            None if age < RENEW_AT => {
+                if self.unkept.swap(false, Ordering::Relaxed) {
+                    self.keep(&current);
+                }
+                Ok(current)
             }
+            None => Ok(self.replace(current.number, now)?),
+            Some(shelf) => match self.agree(shelf.as_ref(), None, now).await {
+                Err(TokenError::Shelf(reason)) if is_kept && age < LAST_USE => {
+                    tracing::warn!(reason, "the APNs provider token cannot be renewed yet");
+                    Ok(current)
+                }
+                agreed => agreed,
+            },
+        }
+    }
+
+    /// The token all nodes send, other than the `refused` one: what lies on the
+    /// shelf while it is good, else one of this node's in its place.
+    async fn agree(
+        &self,
+        shelf: &dyn Shelf,
+        refused: Option<&Bearer>,
+        now: u64,
+    ) -> Result<Bearer, TokenError> {
+        let _one = self.agreeing.lock().await;
+        let current = self.current();
+        let is_refused = refused.is_some_and(|refused| refused.number == current.number);
+        let is_good = now.abs_diff(current.issued_at) < RENEW_AT && !is_refused;
+        if is_good && !self.unkept.load(Ordering::Relaxed) {
             return Ok(current);
         }
-        self.replace(current.number, now)
+        let name = shelf::name(&self.identity);
+        for _ in 0..TRIES {
+            let found = shelf.look(&name).await.map_err(TokenError::Shelf)?;
+            if let Some(others) = self.good_of(found.as_deref(), refused, now)? {
+                return Ok(self.adopt(others));
+            }
+            let next = if is_good { current.clone() } else { self.sign(now)? };
+            let kept = next.kept().to_text(&self.identity);
+            let put = shelf.swap(&name, found.as_deref(), kept.as_bytes()).await;
+            if put.map_err(TokenError::Shelf)? {
+                tracing::info!("new APNs provider token, for all nodes");
+                return Ok(self.adopt(next));
+            }
+        }
+        Err(TokenError::Shelf("other nodes keep changing it".to_owned()))
+    }
+
+    /// What lies on the shelf, if it is this key's, young enough and not the
+    /// `refused` one.
+    fn good_of(
+        &self,
+        found: Option<&[u8]>,
+        refused: Option<&Bearer>,
+        now: u64,
+    ) -> Result<Option<Bearer>, SignError> {
+        let text = found.and_then(|found| std::str::from_utf8(found).ok());
+        let kept = text.and_then(|text| Kept::of_text(text, &self.identity));
+        let Some(kept) = kept.filter(|kept| now.abs_diff(kept.issued_at) < RENEW_AT) else {
+            return Ok(None);
+        };
+        let bearer = Bearer::new(&kept.token, kept.issued_at, 0)?;
+        let is_refused = refused.is_some_and(|refused| refused.value == bearer.value);
+        Ok((!is_refused).then_some(bearer))
+    }
+
+    /// Makes `bearer` the token in use.
+    fn adopt(&self, bearer: Bearer) -> Bearer {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let number = current.number + u64::from(current.value != bearer.value);
+        *current = Bearer { number, ..bearer };
+        self.unkept.store(false, Ordering::Relaxed);
+        current.clone()
     }
 
     fn keep(&self, bearer: &Bearer) {
-        let token = bearer.value.to_str().ok().and_then(|value| value.strip_prefix(SCHEME));
-        if let (Some(file), Some(token)) = (&self.file, token) {
-            let kept = Kept { issued_at: bearer.issued_at, token: token.to_owned() };
-            file.write(&self.identity, &kept);
+        if let Some(file) = &self.file {
+            file.write(&self.identity, &bearer.kept());
         }
     }
 
     /// Apple calls `refused` expired.
-    pub(super) fn expired(&self, refused: &Bearer, now: u64) -> Result<Renewal, SignError> {
+    pub(super) async fn expired(&self, refused: &Bearer, now: u64) -> Result<Renewal, TokenError> {
         let current = self.current();
-        if current.number != refused.number {
+        if current.number != refused.number || self.take_others(refused, now).await? {
             return Ok(Renewal::Renewed);
         }
         let age = now.abs_diff(current.issued_at);
         if age < NOT_BEFORE {
             return Ok(Renewal::TooYoung(Duration::from_secs(NOT_BEFORE - age)));
         }
-        self.replace(current.number, now).map(|_| Renewal::Renewed)
+        match &self.shelf {
+            None => self.replace(current.number, now).map(drop)?,
+            Some(shelf) => self.agree(shelf.as_ref(), Some(refused), now).await.map(drop)?,
+        }
+        Ok(Renewal::Renewed)
+    }
+
+    /// Takes the token that another node put in the place of the `refused` one,
+    /// if it did.
+    async fn take_others(&self, refused: &Bearer, now: u64) -> Result<bool, TokenError> {
+        let Some(shelf) = &self.shelf else { return Ok(false) };
+        let found = shelf.look(&shelf::name(&self.identity)).await.map_err(TokenError::Shelf)?;
+        let others = self.good_of(found.as_deref(), Some(refused), now)?;
+        Ok(others.map(|others| self.adopt(others)).is_some())
     }
 
     /// How long the token in use must still be kept.
@@ -179,11 +304,15 @@ impl TokenSource {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn sign(&self, now: u64) -> Result<Bearer, SignError> {
+        sign(&self.key, &self.header, &self.team_id, now)
+    }
+
     /// Replaces token `number`, unless somebody else just did.
     fn replace(&self, number: u64, now: u64) -> Result<Bearer, SignError> {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if current.number == number {
-            *current = sign(&self.key, &self.header, &self.team_id, now, number + 1)?;
+            *current = Bearer { number: number + 1, ..self.sign(now)? };
             self.unkept.store(false, Ordering::Relaxed);
             self.keep(&current);
             tracing::info!("new APNs provider token");
@@ -192,16 +321,10 @@ impl TokenSource {
     }
 }
 
-fn sign(
-    key: &EncodingKey,
-    header: &Header,
-    team_id: &str,
-    now: u64,
-    number: u64,
-) -> Result<Bearer, SignError> {
+fn sign(key: &EncodingKey, header: &Header, team_id: &str, now: u64) -> Result<Bearer, SignError> {
     let token = jsonwebtoken::encode(header, &Claims { iss: team_id, iat: now }, key)
         .map_err(|error| SignError(error.to_string()))?;
-    Bearer::new(&token, now, number)
+    Bearer::new(&token, now, 0)
 }
 
 /// What only the holder of the key can compute, and only for this key, id and
@@ -214,105 +337,4 @@ fn identity(pem: &[u8], key_id: &str, team_id: &str) -> [u8; 32] {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MINUTE: u64 = 60;
-
-    fn source() -> (TokenSource, u64) {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("AuthKey.p8");
-        let key = rcgen_key();
-        std::fs::write(&path, key).unwrap();
-        let source = TokenSource::from_file(&path, "ABC123DEFG", "DEF123GHIJ").unwrap();
-        let issued_at = source.current().issued_at;
-        (source, issued_at)
-    }
-
-    fn rcgen_key() -> String {
-        araldo_loadtest::simulator::Credentials::generate().unwrap().apns_key_pem
-    }
-
-    #[test]
-    fn a_token_is_kept_for_50_minutes_and_then_renewed() {
-        let (source, issued) = source();
-        let first = source.bearer(issued).unwrap();
-        assert!(first.value.is_sensitive());
-        assert_eq!(source.bearer(issued + 50 * MINUTE - 1).unwrap().value, first.value);
-        let second = source.bearer(issued + 50 * MINUTE).unwrap();
-        assert_ne!(second.value, first.value);
-        assert_eq!(source.bearer(issued + 51 * MINUTE).unwrap().value, second.value);
-    }
-
-    #[test]
-    fn a_token_that_was_used_is_used_on_after_a_restart_while_it_is_young() {
-        let folder = tempfile::tempdir().unwrap();
-        let (key, kept) = (folder.path().join("AuthKey.p8"), folder.path().join("apns.jwt"));
-        std::fs::write(&key, rcgen_key()).unwrap();
-        let start = |team: &str| {
-            TokenSource::from_file(&key, "ABC123DEFG", team).unwrap().kept_in(kept.clone())
-        };
-        let first = start("DEF123GHIJ");
-        assert!(!kept.exists(), "a token that was not sent needs no keeping");
-        let now = first.current().issued_at;
-        let bearer = first.bearer(now).unwrap();
-        let second = start("DEF123GHIJ");
-        assert!(second.is_same_key(&first));
-        assert_eq!(second.bearer(now).unwrap().value, bearer.value);
-        assert!(second.bearer(now).unwrap().value.is_sensitive());
-        // Another team's is another token.
-        let other = start("XYZ123GHIJ");
-        assert!(!other.is_same_key(&first));
-        assert_ne!(other.bearer(now).unwrap().value, bearer.value);
-        // A renewed one is kept in its place, and an old one is not taken.
-        assert_eq!(second.expired(&bearer, now + 20 * MINUTE).unwrap(), Renewal::Renewed);
-        let renewed = second.current();
-        assert_eq!(start("DEF123GHIJ").current().value, renewed.value);
-        let old = second.bearer(now - 51 * MINUTE).unwrap();
-        assert_ne!(start("DEF123GHIJ").current().value, old.value);
-    }
-
-    #[test]
-    fn a_token_called_expired_is_replaced_once_and_never_before_20_minutes() {
-        let (source, issued) = source();
-        let first = source.bearer(issued).unwrap();
-        let wait = Duration::from_secs(15 * MINUTE);
-        assert_eq!(source.expired(&first, issued + 5 * MINUTE).unwrap(), Renewal::TooYoung(wait));
-        assert_eq!(source.until_renewable(issued + 5 * MINUTE), wait);
-        let now = issued + 20 * MINUTE;
-        assert_eq!(source.until_renewable(now), Duration::ZERO);
-        assert_eq!(source.expired(&first, now).unwrap(), Renewal::Renewed);
-        let second = source.bearer(now).unwrap();
-        // The other requests that were refused with the first one do not sign again.
-        assert_eq!(source.expired(&first, now).unwrap(), Renewal::Renewed);
-        assert_eq!(source.bearer(now).unwrap().value, second.value);
-    }
-
-    #[test]
-    fn a_clock_set_back_gives_a_token_with_the_new_time() {
-        let (source, issued) = source();
-        let first = source.bearer(issued).unwrap();
-        assert_ne!(source.bearer(issued - 60 * MINUTE).unwrap().value, first.value);
-    }
-
-    #[test]
-    fn an_unusable_key_is_named_with_its_reason() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("AuthKey.p8");
-        let read = || TokenSource::from_file(&path, "ABC123DEFG", "DEF123GHIJ");
-        let text = read().err().unwrap().to_string();
-        assert!(text.contains("AuthKey.p8: cannot be read"), "{text}");
-        for content in ["", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"] {
-            std::fs::write(&path, content).unwrap();
-            let text = read().err().unwrap().to_string();
-            assert!(text.contains("AuthKey.p8: is not an EC P-256"), "{text}");
-        }
-        let rsa = araldo_loadtest::simulator::Credentials::generate().unwrap();
-        std::fs::write(&path, rsa.service_account.private_key).unwrap();
-        let text = read().err().unwrap().to_string();
-        assert!(text.contains("is not an EC P-256"), "{text}");
-        std::fs::write(&path, rcgen_key()).unwrap();
-        let error = TokenSource::from_file(&path, "short", "DEF123GHIJ").err().unwrap();
-        assert_eq!(error.place, "key_id");
-    }
-}
+mod tests;

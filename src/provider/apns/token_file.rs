@@ -46,7 +46,7 @@ impl TokenFile {
         };
         match text(&self.path) {
             Ok(text) => {
-                let kept = parse(&text, identity);
+                let kept = Kept::of_text(&text, identity);
                 if kept.is_none() {
                     ignored("it is damaged or another key's");
                 }
@@ -62,9 +62,7 @@ impl TokenFile {
 
     /// Keeps a token; a failure is logged and costs nothing until a restart.
     pub(super) fn write(&self, identity: &[u8; 32], kept: &Kept) {
-        let Kept { issued_at, token } = kept;
-        let text = format!("{issued_at}\n{token}\n{}\n", mark(identity, kept));
-        if let Err(error) = replace(&self.path, &text) {
+        if let Err(error) = replace(&self.path, &kept.to_text(identity)) {
             let file = self.path.display();
             tracing::warn!(%file, %error, "the APNs provider token cannot be kept for a restart");
         }
@@ -77,13 +75,22 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-fn parse(text: &str, identity: &[u8; 32]) -> Option<Kept> {
-    let mut lines = text.lines();
-    let issued_at = lines.next()?.parse().ok()?;
-    let kept = Kept { issued_at, token: lines.next()?.to_owned() };
-    let given = blake3::Hash::from_hex(lines.next()?).ok()?;
-    // blake3 compares in constant time.
-    (given == mark(identity, &kept)).then_some(kept)
+impl Kept {
+    /// As it is kept, with its mark.
+    pub(super) fn to_text(&self, identity: &[u8; 32]) -> String {
+        format!("{}\n{}\n{}\n", self.issued_at, self.token, mark(identity, self))
+    }
+
+    /// Reads what is kept; none unless it is whole and bears the mark of the
+    /// key with this `identity`.
+    pub(super) fn of_text(text: &str, identity: &[u8; 32]) -> Option<Self> {
+        let mut lines = text.lines();
+        let issued_at = lines.next()?.parse().ok()?;
+        let kept = Self { issued_at, token: lines.next()?.to_owned() };
+        let given = blake3::Hash::from_hex(lines.next()?).ok()?;
+        // blake3 compares in constant time.
+        (given == mark(identity, &kept)).then_some(kept)
+    }
 }
 
 fn mark(identity: &[u8; 32], kept: &Kept) -> blake3::Hash {

@@ -143,6 +143,21 @@ impl Link {
         names.join(", ")
     }
 
+    /// The servers that hold slots, looked up now.
+    ///
+    /// # Errors
+    /// What the last of the servers answered, as text.
+    pub(super) async fn masters(&self) -> Result<Vec<Master>, String> {
+        self.refresh().await?;
+        let nodes = locked(&self.nodes);
+        let mut masters: Vec<Master> = nodes
+            .values()
+            .map(|node| Master { info: node.info().clone(), manner: Arc::clone(&self.manner) })
+            .collect();
+        masters.sort_by_key(Master::at);
+        Ok(masters)
+    }
+
     /// Reads; repeated until answered or out of time.
     ///
     /// # Errors
@@ -314,6 +329,32 @@ impl Link {
         // Connections to servers that hold nothing any more are closed.
         locked(&self.nodes).retain(|address, _| found.iter().any(|(_, _, at)| at == address));
         Ok(())
+    }
+}
+
+/// A server that holds slots, for questions about itself.
+pub(super) struct Master {
+    info: ConnectionInfo,
+    manner: Arc<Manner>,
+}
+
+impl Master {
+    /// Its address.
+    pub(super) fn at(&self) -> String {
+        self.info.addr().to_string()
+    }
+
+    /// Asks it; one answer for each question, refusals among them.
+    ///
+    /// # Errors
+    /// Why there are none, as text.
+    pub(super) async fn ask(&self, questions: &[Cmd]) -> Result<Vec<Value>, String> {
+        let mut open = connection::Connection::new(self.info.clone(), &self.manner).bare().await?;
+        let mut pipeline = redis::pipe();
+        for question in questions {
+            pipeline.add_command(question.clone());
+        }
+        connection::send(&mut open, &pipeline).await
     }
 }
 

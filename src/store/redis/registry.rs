@@ -32,6 +32,13 @@ fn field(kind: u8, id: &str) -> Vec<u8> {
     [&[kind], id.as_bytes()].concat()
 }
 
+/// Field and row of a key.
+pub(super) fn key_row(api_key: &ApiKey) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    let mut row = Vec::new();
+    encode("registry", api_key, &mut row)?;
+    Ok((field(KEY, &api_key.id), row))
+}
+
 impl RedisStore {
     /// A row of the registry.
     async fn registered(&self, field: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
@@ -83,9 +90,8 @@ impl RedisStore {
     }
 
     pub(super) async fn put_key_row(&self, api_key: &ApiKey) -> Result<(), StoreError> {
-        let mut row = Vec::new();
-        encode("registry", api_key, &mut row)?;
-        self.put_row(&field(KEY, &api_key.id), &row, None).await
+        let (field, row) = key_row(api_key)?;
+        self.put_row(&field, &row, None).await
     }
 
     pub(super) async fn remove_key_row(&self, id: &str) -> Result<bool, StoreError> {

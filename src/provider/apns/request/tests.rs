@@ -33,7 +33,9 @@ fn bearer() -> Bearer {
     let credentials = araldo_loadtest::simulator::Credentials::generate().unwrap();
     std::fs::write(&path, credentials.apns_key_pem).unwrap();
     let source = TokenSource::from_file(&path, "ABC123DEFG", "DEF123GHIJ").unwrap();
-    source.bearer(crate::provider::unix_seconds()).unwrap()
+    // Ready at once: nothing is shared.
+    let sent = source.bearer(crate::provider::unix_seconds());
+    futures_util::FutureExt::now_or_never(sent).unwrap().unwrap()
 }
 
 fn requests() -> Requests {
