@@ -28,6 +28,7 @@ mod cluster_kills;
 mod cluster_kit;
 mod cluster_rolling;
 mod cluster_scaling;
+mod cluster_status;
 mod cluster_zombies;
 mod config;
 mod crash;
