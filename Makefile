@@ -1,7 +1,7 @@
 # The commands of the house. `make` alone lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test contract browser page demo bench openapi
+.PHONY: help setup check test contract browser page demo bench experiments openapi
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | column -ts "$$(printf '\t')"
@@ -33,6 +33,10 @@ demo: ## A morning of messages to 200,000 synthetic citizens
 bench: setup ## All benches, three rounds each (docs/benchmarks.md); reports and tables in target/bench
 	cargo build --release --locked --workspace
 	./scripts/bench.sh
+
+experiments: setup ## Fault experiments with several nodes at full size, 90 minutes; reports in target/experiments
+	cargo build --release --locked --workspace
+	./scripts/experiments.sh
 
 openapi: ## Write docs/api/openapi.json from the handlers
 	cargo run --quiet --locked -- openapi > docs/api/openapi.json

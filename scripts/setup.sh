@@ -3,8 +3,9 @@
 # a C compiler (for the TLS library), Node.js (for the contract test) and Postfix
 # (for the mail tests and the e-mail bench, which run one of their own; the
 # system's is not used), Chromium with a font for the citizen page's tests,
-# h2load (for the push bench), and Prometheus and Redis (for the dashboards' test
-# and the intake bench, which run ones of their own).
+# h2load (for the push bench), Prometheus and Redis (for the dashboards' test, the
+# tests of the store and the intake bench, which run ones of their own), and strace
+# (for the power cuts of Redis).
 # The Rust toolchain comes by rustup, from rust-toolchain.toml.
 set -euo pipefail
 
@@ -39,6 +40,7 @@ command -v redis-server >/dev/null && command -v redis-cli >/dev/null || redis=r
 missing+=($redis)
 [ -x /usr/bin/chromium ] || missing+=(chromium fonts-liberation)
 command -v h2load >/dev/null || missing+=(nghttp2-client)
+command -v strace >/dev/null || missing+=(strace)
 command -v redis-benchmark >/dev/null || missing+=(redis-tools)
 # Asked for apart: these packages start a service and recommend others.
 [ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ] || servers+=(prometheus)

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use araldo_actors::pipeline::{self, NodeOptions, Ports, Running, StartError};
+use araldo_actors::port::store::StoreError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -25,6 +26,7 @@ use crate::http::{self, Http};
 use crate::post;
 use crate::provider::OptionsError;
 use crate::store::embedded::OpenError;
+use crate::store::migrate::MigrateError;
 use crate::store::redis::OpenError as RedisOpenError;
 use crate::system::{SystemClock, SystemRng};
 use crate::telemetry::{self, Metrics, TelemetryError};
@@ -32,14 +34,16 @@ use crate::telemetry::{self, Metrics, TelemetryError};
 mod citizen;
 mod first_key;
 mod links;
+mod migrate;
 mod open_files;
 mod route;
 mod settings;
 mod store;
 
+pub use migrate::migrate;
 pub use store::{RedisReport, report_on_redis};
 
-use route::Routes;
+use route::{Routes, Tokens};
 use store::OpenedStore;
 
 /// How long what is in flight gets to finish at the end.
@@ -68,6 +72,12 @@ pub enum ServeError {
     /// The Redis can lose what it answered: at least one reason.
     #[error("{}", .0.join("\n"))]
     Unsafe(Vec<String>),
+    /// A store can only be moved into Redis.
+    #[error("store.kind: must be \"redis\": the configuration is that of the nodes")]
+    NotRedis,
+    /// The store was not moved.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
     /// This node's folder cannot be made.
     #[error("store.path: the folder {} cannot be made: {error}", path.display())]
     Folder {
@@ -98,6 +108,9 @@ pub enum ServeError {
         /// What the system said, or what is wrong with it.
         error: io::Error,
     },
+    /// The secret that nodes share cannot be read or made.
+    #[error("this installation's secret cannot be read: {0}")]
+    SharedSecret(StoreError),
     /// The engine could not start.
     #[error("the engine cannot start: {0}")]
     Engine(#[from] StartError),
@@ -121,7 +134,8 @@ impl ServeError {
     pub fn is_configuration(&self) -> bool {
         match self {
             Self::Route { .. } | Self::Routes(_) | Self::Issuer(_) | Self::Secret { .. } => true,
-            Self::RedisUrl(_) | Self::Unsafe(_) | Self::Folder { .. } => true,
+            Self::RedisUrl(_) | Self::Unsafe(_) | Self::Folder { .. } | Self::NotRedis => true,
+            Self::Migrate(error) => matches!(error, MigrateError::NoSource(_)),
             Self::Redis(error) => !matches!(error, RedisOpenError::Unavailable { .. }),
             Self::Store(error) => {
                 matches!(error, OpenError::Partitions { .. } | OpenError::PartitionRange(_))
@@ -137,7 +151,8 @@ impl ServeError {
 pub fn faults_of_routes(routes: &[RouteConfig]) -> Vec<String> {
     // Where tokens are kept says nothing of whether a route can be used.
     let links = links::placeholder();
-    let errors = route::all(routes, Path::new(""), &links).err().unwrap_or_default();
+    let tokens = Tokens { folder: Path::new(""), shelf: None };
+    let errors = route::all(routes, tokens, &links).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 
@@ -192,27 +207,28 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let listener =
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
     // Read first: a route that cannot be used makes no store and no secret.
-    route::all(&config.routes, &config.store.path, &links::placeholder())
-        .map_err(ServeError::Routes)?;
+    let tokens = Tokens { folder: &config.store.path, shelf: None };
+    route::all(&config.routes, tokens, &links::placeholder()).map_err(ServeError::Routes)?;
     let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
     config.citizen.secret_file.as_deref().map(links::shared_secret).transpose()?;
     let incarnation = rand::random();
     let store = OpenedStore::open(&config, incarnation).await?;
-    let secret = links::secret(&config)?;
+    let secret = links::secret(&config, &store).await?;
     let links = links::links(&config, &secret, listener.local_addr()?);
+    let tokens = Tokens { folder: &config.store.path, shelf: store.shelf() };
     let Routes { routes, relay } =
-        route::all(&config.routes, &config.store.path, &links).map_err(ServeError::Routes)?;
+        route::all(&config.routes, tokens, &links).map_err(ServeError::Routes)?;
     let node = NodeOptions {
         id: config.node.id.clone(),
         incarnation,
-        address: listener.local_addr()?.to_string(),
+        address: format!("http://{}", listener.local_addr()?),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let ports = Ports {
         store: store.port(),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
-        cluster: store.membership(&config, incarnation, listener.local_addr()?),
+        cluster: store.membership(node.clone()),
         budget: store.budget(),
     };
     first_key::ensure(&store, &config.store.admin_key_file()).await?;

@@ -16,6 +16,7 @@ mod duration;
 mod error;
 mod global;
 mod keys;
+mod migrate;
 mod openapi;
 mod organizations;
 mod output;
@@ -96,6 +97,8 @@ enum Command {
     Token(token::Token),
     /// Show the configuration in force, or everything that is wrong with it.
     CheckConfig(check_config::CheckConfig),
+    /// Move an embedded store into an empty store in Redis, for many nodes.
+    Migrate(migrate::Migrate),
     /// Play a morning of messages to synthetic citizens, and prove that none was lost.
     Demo(demo::Arguments),
     /// A simulator process of the demo.
@@ -143,6 +146,7 @@ fn dispatch(arguments: Arguments) -> Result<(), CliError> {
         Command::Cluster(command) => command.run(global),
         Command::Token(command) => command.run(global),
         Command::CheckConfig(command) => command.run(global),
+        Command::Migrate(command) => command.run(global),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Sim(arguments) => {
             sim::run(&arguments).map_err(|error| CliError::Failed(error.to_string()))

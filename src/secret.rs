@@ -24,6 +24,11 @@ impl Secret {
         Self(bytes)
     }
 
+    /// The bytes themselves: for keeping them where every node finds them.
+    pub(crate) const fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// Reads the secret in `file`, 64 hexadecimal digits; makes the file with
     /// a new one when there is none.
     ///

@@ -57,6 +57,7 @@ pub mod embedded;
 mod index;
 mod ledger;
 pub mod memory;
+pub mod migrate;
 pub mod redis;
 
 /// Id of the message that `claim` was first used for, accepted at `at`: its

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod experiment;
 mod launch;
 mod reference;
 mod sim;
@@ -34,6 +35,8 @@ enum Command {
     Sim(sim::Arguments),
     /// Measure the real server against the simulators
     Bench(bench::Arguments),
+    /// Make several nodes over Redis fail on purpose, and audit what came of it
+    Experiment(experiment::Arguments),
     /// Run a simulator process described by a file
     #[command(hide = true)]
     Launch(launch::Arguments),
@@ -49,6 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Sim(arguments) => sim::run(arguments),
         Command::Bench(arguments) => bench::run(arguments),
+        Command::Experiment(arguments) => experiment::run(&arguments),
         Command::Launch(arguments) => launch::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
         Command::StoreSize(arguments) => store_size::run(&arguments),

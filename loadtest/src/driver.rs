@@ -1,5 +1,6 @@
 //! The load: a closed loop over HTTP/1.1 keep-alive connections that sends each message until it knows its fate; or an open
-//! one, which sends by the clock ([`drive_on_schedule`]).
+//! one, which sends by the clock ([`drive_on_schedule`]). Over several nodes ([`drive_nodes`]) each try goes to a node that
+//! seems to live, the next one to another.
 //!
 //! Owns its connections, one task each in a `JoinSet`. A message is tried again after 429 and 503 (honouring
 //! Retry-After) and after a broken connection, always with the same Idempotency-Key, until it is accepted, refused or
@@ -17,11 +18,16 @@ use hyper::header::HeaderValue;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::client::{ClientError, authority};
+use crate::client::ClientError;
 use crate::simulator::clock::unix_us;
+use target::Targets;
 use worker::Worker;
 
+mod target;
 mod worker;
+
+/// One attempt takes at most this long, unless told otherwise.
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 
 /// One request to send.
 #[derive(Debug, Clone)]
@@ -94,6 +100,10 @@ pub struct DriveReport {
     pub gave_up: u64,
     /// Microseconds from sending to the 201, of the attempt that brought it.
     pub latency_us: Histogram<u64>,
+    /// Microseconds from sending to a refusal (429, 5xx): how long one waits to be told so.
+    pub refused_us: Histogram<u64>,
+    /// Attempts without an answer within their limit; also in `network_errors`.
+    pub timeouts: u64,
     /// Unix microseconds of the first request.
     pub started_us: u64,
     /// Unix microseconds after the last answer.
@@ -110,6 +120,8 @@ impl DriveReport {
             refused: 0,
             gave_up: 0,
             latency_us: new_histogram()?,
+            refused_us: new_histogram()?,
+            timeouts: 0,
             started_us: 0,
             finished_us: 0,
         })
@@ -138,8 +150,10 @@ impl DriveReport {
         self.retries += part.retries;
         self.refused += part.refused;
         self.gave_up += part.gave_up;
+        self.timeouts += part.timeouts;
         self.latency_us
             .add(&part.latency_us)
+            .and_then(|()| self.refused_us.add(&part.refused_us))
             .map_err(|error| DriveError::Internal(error.to_string()))
     }
 }
@@ -174,13 +188,35 @@ impl Schedule {
     /// Unix microseconds at which the message of this index was due, in a drive that started at `started_us`.
     #[must_use]
     pub fn due_us(&self, started_us: u64, index: u64) -> u64 {
-        let interval = u64::try_from(self.interval.as_micros()).unwrap_or(u64::MAX);
-        started_us.saturating_add(interval.saturating_mul(index))
+        let passed = self.interval.as_nanos().saturating_mul(u128::from(index)) / 1_000;
+        started_us.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
+}
+
+/// How to drive several nodes that serve the same API.
+#[derive(Clone)]
+pub struct NodesOptions {
+    /// Their base URLs, living or not.
+    pub bases: Vec<String>,
+    /// Connections to each of them, at most, each with one request at a time.
+    pub connections: usize,
+    /// Indices to send.
+    pub range: std::ops::Range<u64>,
+    /// How long one message is tried before it is given up.
+    pub patience: Duration,
+    /// One attempt takes at most this long; then another node is tried.
+    pub attempt_limit: Duration,
+    /// By the clock, or as fast as answers come.
+    pub schedule: Option<Schedule>,
+    /// Told about the progress.
+    pub on_progress: Option<OnProgress>,
 }
 
 /// What the workers share.
 struct Shared {
+    targets: Targets,
+    patience: Duration,
+    attempt_limit: Duration,
     /// When the drive started, and its schedule.
     schedule: Option<(Instant, Schedule)>,
     next: AtomicU64,
@@ -194,7 +230,7 @@ struct Shared {
 /// # Errors
 /// [`DriveError`]; messages refused or given up are no error but counted.
 pub async fn drive(options: DriverOptions, source: Source) -> Result<DriveReport, DriveError> {
-    run(options, source, None).await
+    run(options.into(), source).await
 }
 
 /// As [`drive`], each index at its time after the start, until the range ends or the schedule is stopped. A message that finds
@@ -207,18 +243,39 @@ pub async fn drive_on_schedule(
     source: Source,
     schedule: Schedule,
 ) -> Result<DriveReport, DriveError> {
-    run(options, source, Some(schedule)).await
+    run(NodesOptions { schedule: Some(schedule), ..options.into() }, source).await
 }
 
-async fn run(
-    options: DriverOptions,
-    source: Source,
-    schedule: Option<Schedule>,
-) -> Result<DriveReport, DriveError> {
-    let authority = authority(&options.base)?.to_owned();
+/// As [`drive`], over nodes that die and come back: a message refused, unanswered or cut off goes to another node under the
+/// same Idempotency-Key until it is accepted. A node that did not answer is left alone for a while, as a load balancer does.
+///
+/// # Errors
+/// As [`drive`].
+pub async fn drive_nodes(options: NodesOptions, source: Source) -> Result<DriveReport, DriveError> {
+    run(options, source).await
+}
+
+impl From<DriverOptions> for NodesOptions {
+    fn from(options: DriverOptions) -> Self {
+        Self {
+            bases: vec![options.base],
+            connections: options.connections,
+            range: options.range,
+            patience: options.patience,
+            attempt_limit: ATTEMPT_LIMIT,
+            schedule: None,
+            on_progress: options.on_progress,
+        }
+    }
+}
+
+async fn run(options: NodesOptions, source: Source) -> Result<DriveReport, DriveError> {
     let started_us = unix_us();
     let shared = Arc::new(Shared {
-        schedule: schedule.map(|schedule| (Instant::now(), schedule)),
+        targets: Targets::new(&options.bases)?,
+        patience: options.patience,
+        attempt_limit: options.attempt_limit,
+        schedule: options.schedule.map(|schedule| (Instant::now(), schedule)),
         next: AtomicU64::new(options.range.start),
         end: options.range.end,
         settled: AtomicU64::new(0),
@@ -227,15 +284,9 @@ async fn run(
     let mut report = DriveReport::new()?;
     report.started_us = started_us;
     let mut workers = JoinSet::new();
-    for _ in 0..options.connections.max(1) {
-        let worker = Worker::new(
-            authority.clone(),
-            Arc::clone(&shared),
-            Arc::clone(&source),
-            options.patience,
-            DriveReport::new()?,
-        );
-        workers.spawn(worker.run());
+    for number in 0..options.connections.max(1) {
+        let (shared, source) = (Arc::clone(&shared), Arc::clone(&source));
+        workers.spawn(Worker::new(number, shared, source, DriveReport::new()?).run());
     }
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     loop {
@@ -245,16 +296,16 @@ async fn run(
                 Some(Err(error)) => return Err(DriveError::Internal(error.to_string())),
                 None => break,
             },
-            _ = tick.tick() => tell(&options, &shared),
+            _ = tick.tick() => tell(options.on_progress.as_ref(), &shared),
         }
     }
-    tell(&options, &shared);
+    tell(options.on_progress.as_ref(), &shared);
     report.finished_us = unix_us();
     Ok(report)
 }
 
-fn tell(options: &DriverOptions, shared: &Shared) {
-    if let Some(on_progress) = &options.on_progress {
+fn tell(on_progress: Option<&OnProgress>, shared: &Shared) {
+    if let Some(on_progress) = on_progress {
         on_progress(Progress {
             settled: shared.settled.load(Ordering::Relaxed),
             accepted: shared.accepted.load(Ordering::Relaxed),

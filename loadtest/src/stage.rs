@@ -1,15 +1,15 @@
-//! The stage: the real server and the simulators as child processes on loopback, set up and taken down.
+//! The stage: the real server (or several nodes of it) and the simulators as child processes on loopback, set up and taken
+//! down.
 //!
-//! Owns the children and their folder. Order of the start: credentials, simulators, configuration, server, readiness,
-//! admin key. Children die with the stage: simulators end with their standard input, and every child is killed when its
-//! handle is dropped. The server's port is chosen once, so that a driver finds it again after a restart. What the server
+//! Owns the children and their folder. Order of the start: credentials, simulators, configurations, the first node,
+//! readiness, admin key, the other nodes. Children die with the stage: simulators end with their standard input, and every child is killed when its
+//! handle is dropped. A server's port is chosen once, so that a driver finds it again after a restart. What the server
 //! stored stays in the folder for the caller to look at or remove.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hyper::Method;
 use hyper::header::HeaderValue;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ pub use crate::usage::Usage;
 pub use alert::{AlertProgress, AlertState, SentAlert, WalkState};
 pub use channel::{CHANNELS, ChannelTotals};
 pub use child::ChildError;
+pub use node::{Nodes, StageStore};
 pub use setup::{ImportProgress, ImportReport, SenderKeys};
 pub use sim_process::SimProcess;
 
@@ -25,6 +26,7 @@ mod alert;
 mod channel;
 pub(crate) mod child;
 mod config;
+mod node;
 mod setup;
 mod sim_process;
 
@@ -35,6 +37,7 @@ use crate::simulator::{
     Behaviour, Credentials, Kind, Record, SimulatorError, SmtpOptions, SmtpTls,
 };
 use child::Child;
+use node::Node;
 
 /// A child must be ready within this time.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -76,6 +79,12 @@ pub struct StageOptions {
     pub behaviour: Behaviour,
     /// Connections of each route.
     pub connections: u32,
+    /// SETTINGS_MAX_CONCURRENT_STREAMS of the simulators of APNs and FCM.
+    pub max_streams: u32,
+    /// Where the store is.
+    pub store: StageStore,
+    /// With a store in Redis: how many nodes.
+    pub nodes: Nodes,
     /// First back-off delay of the routes, milliseconds; `None` leaves the server's default.
     pub retry_base_ms: Option<u64>,
     /// APNs simulator: hold the server to Apple's 20 minutes between two provider tokens. A test that restarts the
@@ -104,6 +113,9 @@ impl StageOptions {
             sessions: 4,
             behaviour: Behaviour::default(),
             connections: 2,
+            max_streams: 1_000,
+            store: StageStore::Embedded,
+            nodes: Nodes::default(),
             retry_base_ms: None,
             strict_token_updates: false,
             one_stream_until_authorized: true,
@@ -139,11 +151,10 @@ pub enum StageError {
 pub struct Stage {
     options: StageOptions,
     simulators: Vec<SimProcess>,
-    config_file: PathBuf,
-    base: String,
     admin_key: String,
     tokens: CitizenTokens,
-    server: Option<Child>,
+    /// Never empty.
+    nodes: Vec<Node>,
 }
 
 impl Stage {
@@ -165,28 +176,27 @@ impl Stage {
             let file = config::password_file(&options.folder);
             write_private(&file, account.password.as_bytes())?;
         }
-        let bind = free_port()?;
-        let config_file = options.folder.join("araldo.toml");
-        let text = config::render(&options, bind, &credentials_folder, &simulators)?;
-        write_private(&config_file, text.as_bytes())?;
-        let mut stage = Self {
-            options,
-            simulators,
-            config_file,
-            base: format!("http://{bind}"),
-            admin_key: String::new(),
-            tokens,
-            server: None,
-        };
-        stage.restart_server().await?;
+        let nodes = Node::places(&options)?;
+        for node in &nodes {
+            create_private_folder(&node.folder)?;
+            let text = config::render(&options, node, &nodes[0], &credentials_folder, &simulators)?;
+            write_private(&node.config_file, text.as_bytes())?;
+        }
+        let started = options.nodes.started.clamp(1, nodes.len());
+        let mut stage = Self { options, simulators, admin_key: String::new(), tokens, nodes };
+        stage.start_node(0).await?;
         stage.admin_key = stage.read_admin_key()?;
+        for node in 1..started {
+            stage.start_node(node).await?;
+        }
         Ok(stage)
     }
 
-    /// Base URL of the server, the same after a restart.
+    /// Base URL of the server, the same after a restart; of several nodes the first that answers.
     #[must_use]
     pub fn base_url(&self) -> &str {
-        &self.base
+        let answering = self.nodes.iter().find(|node| node.answers());
+        &answering.unwrap_or(&self.nodes[0]).base
     }
 
     /// The admin key the server made.
@@ -201,22 +211,22 @@ impl Stage {
         &self.tokens
     }
 
-    /// The server's configuration file.
+    /// The configuration file of the first node.
     #[must_use]
     pub fn config_file(&self) -> &Path {
-        &self.config_file
+        &self.nodes[0].config_file
     }
 
-    /// Folder of the server's store.
+    /// Folder of the first node's store.
     #[must_use]
     pub fn store_folder(&self) -> PathBuf {
-        config::store_folder(&self.options.folder)
+        self.nodes[0].store_folder()
     }
 
-    /// The server's log file.
+    /// The log file of the first node.
     #[must_use]
     pub fn server_log(&self) -> PathBuf {
-        self.options.folder.join("araldo.log")
+        self.nodes[0].log()
     }
 
     /// The simulators.
@@ -231,16 +241,16 @@ impl Stage {
         self.simulators.iter().find(|simulator| simulator.kind == kind)
     }
 
-    /// Process id of the server, while it runs.
+    /// Process id of the first node, while it runs.
     #[must_use]
     pub fn server_pid(&self) -> Option<u32> {
-        self.server.as_ref().and_then(Child::pid)
+        self.nodes[0].child.as_ref().and_then(Child::pid)
     }
 
-    /// Memory and CPU time of the server so far.
+    /// Memory and CPU time of the first node so far.
     #[must_use]
     pub fn server_usage(&self) -> Option<Usage> {
-        self.server.as_ref().and_then(Child::usage)
+        self.node_usage(0)
     }
 
     /// A client of the operator API.
@@ -248,7 +258,7 @@ impl Stage {
     /// # Errors
     /// [`StageError::Client`] when the key cannot be a header.
     pub fn operator(&self) -> Result<Client, StageError> {
-        Ok(Client::new(&self.base, Some(&self.admin_key))?)
+        Ok(Client::new(self.base_url(), Some(&self.admin_key))?)
     }
 
     /// `GET /api/operator/v1/status`.
@@ -313,90 +323,45 @@ impl Stage {
         }
     }
 
-    /// Kills the server with SIGKILL, as a power cut would.
+    /// Kills the first node with SIGKILL.
     ///
     /// # Errors
     /// [`StageError::Child`].
     pub async fn kill_server(&mut self) -> Result<(), StageError> {
-        if let Some(server) = self.server.take() {
-            server.kill().await?;
-        }
-        Ok(())
+        self.kill_node(0).await
     }
 
-    /// Starts the server again (killing one that runs) on the same port and store, and waits until it is ready.
+    /// Starts the first node again (killing one that runs) on the same port and store, and waits until it is ready.
     ///
     /// # Errors
     /// [`StageError`], with the end of the server's log.
     pub async fn restart_server(&mut self) -> Result<Duration, StageError> {
-        self.kill_server().await?;
-        let start = Instant::now();
-        let mut args = vec!["serve".to_owned(), "--config".to_owned()];
-        args.push(self.config_file.display().to_string());
-        let (server, line) = Child::start(
-            &self.options.araldo,
-            &args,
-            &self.options.env,
-            &self.server_log(),
-            START_LIMIT,
-        )
-        .await?;
-        self.server = Some(server);
-        if let Some(url) = line.split_ascii_whitespace().find(|word| word.starts_with("http://")) {
-            url.trim_end_matches('/').clone_into(&mut self.base);
-        }
-        self.wait_ready(start + START_LIMIT).await?;
-        Ok(start.elapsed())
+        self.start_node(0).await
     }
 
-    /// Stops the server with SIGTERM and waits for its drain; gives its exit code.
+    /// Stops the first node with SIGTERM and waits for its drain; gives its exit code.
     ///
     /// # Errors
     /// [`StageError::Child`] when it does not end in time (it is killed then).
     pub async fn stop_server(&mut self) -> Result<Option<i32>, StageError> {
-        match self.server.take() {
-            Some(server) => Ok(server.terminate(STOP_LIMIT).await?),
-            None => Ok(None),
-        }
+        self.drain_node(0).await
     }
 
-    /// Stops the server, then the simulators.
+    /// Stops all nodes, then the simulators.
     ///
     /// # Errors
     /// [`StageError::Child`]; everything is ended all the same.
     pub async fn shutdown(mut self) -> Result<(), StageError> {
-        let server = self.stop_server().await;
+        let mut drained = Ok(None);
+        for node in &mut self.nodes {
+            let one = node.drain().await;
+            drained = drained.and(one);
+        }
         for simulator in self.simulators.drain(..) {
             simulator.child.terminate(Duration::from_secs(5)).await?;
         }
-        server.map(|_| ())
+        drained.map(|_| ())
     }
-
-    async fn wait_ready(&self, deadline: Instant) -> Result<(), StageError> {
-        loop {
-            let mut client = Client::new(&self.base, None)?;
-            let asked = client.send(Method::GET, "/readyz", None, bytes::Bytes::new());
-            match asked.await {
-                Ok(_) => return Ok(()),
-                Err(error) if Instant::now() >= deadline => return Err(error.into()),
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        }
-    }
-
-    fn read_admin_key(&self) -> Result<String, StageError> {
-        let file = self.store_folder().join("admin.key");
-        let text = std::fs::read_to_string(&file)
-            .map_err(|error| StageError::Other(format!("{}: {error}", file.display())))?;
-        Ok(text.trim().to_owned())
-    }
-}
-
-/// A port nobody listens on now. Somebody may take it before the server does; then the server says so and the start fails.
-fn free_port() -> Result<SocketAddr, StageError> {
-    std::net::TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(|error| StageError::Other(format!("no free port: {error}")))
 }
 
 /// A sender key as a header value.

@@ -2,25 +2,39 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::ServeError;
+use super::store::OpenedStore;
 use crate::config::Config;
 use crate::link::Links;
 use crate::secret::Secret;
 
-/// This installation's secret. Only in the store's own directory, which is
-/// there by now, is it made: several nodes share the file that is configured.
+/// This installation's secret, the same on every node: from the file that is
+/// configured; else from where all that is durable is, made at the first start.
 ///
 /// # Errors
-/// [`ServeError::Secret`].
-pub(super) fn secret(config: &Config) -> Result<Secret, ServeError> {
+/// [`ServeError::Secret`] or [`ServeError::SharedSecret`].
+pub(super) async fn secret(config: &Config, store: &OpenedStore) -> Result<Secret, ServeError> {
     if let Some(file) = &config.citizen.secret_file {
         return shared_secret(file);
     }
-    let file = config.store.path.join("secret.key");
-    Secret::load_or_create(&file).map_err(|error| ServeError::Secret { file, error })
+    match store {
+        OpenedStore::Embedded(_) => {
+            let file = secret_beside(&config.store.path);
+            Secret::load_or_create(&file).map_err(|error| ServeError::Secret { file, error })
+        }
+        OpenedStore::Redis(store) => {
+            let shared = store.shared_secret(rand::random()).await;
+            Ok(Secret::new(shared.map_err(ServeError::SharedSecret)?))
+        }
+    }
+}
+
+/// Where the secret lies beside an embedded store.
+pub(super) fn secret_beside(folder: &Path) -> PathBuf {
+    folder.join("secret.key")
 }
 
 /// The secret in a file that must be there.

@@ -16,7 +16,7 @@ use super::ServeError;
 use crate::config::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
 use crate::link::Links;
 use crate::provider::OptionsError;
-use crate::provider::apns::{ApnsConnector, ApnsOptions, TokenSource};
+use crate::provider::apns::{ApnsConnector, ApnsOptions, Shelf, TokenSource};
 use crate::provider::fcm::{FcmConnector, FcmOptions};
 use crate::provider::http2::TransportOptions;
 use crate::provider::smtp::{Security, SmtpConnector, SmtpOptions, Timeouts};
@@ -29,8 +29,16 @@ const RETRY_BUDGET: u16 = 100;
 const BREAKER: BreakerLimits =
     BreakerLimits { threshold: 20, base: Duration::from_secs(1), max: Duration::from_secs(60) };
 
-/// All configured routes; provider tokens will be kept in `folder`, mails point
-/// to `links`.
+/// Where provider tokens are kept.
+#[derive(Clone)]
+pub(super) struct Tokens<'a> {
+    /// Across restarts of this process.
+    pub(super) folder: &'a Path,
+    /// By all nodes together, if there are several.
+    pub(super) shelf: Option<Arc<dyn Shelf>>,
+}
+
+/// All configured routes; mails point to `links`.
 ///
 /// Reads the files the routes name and writes none.
 ///
@@ -38,10 +46,10 @@ const BREAKER: BreakerLimits =
 /// [`ServeError::Route`] of each route that cannot be used.
 pub(super) fn all(
     configured: &[RouteConfig],
-    folder: &Path,
+    tokens: Tokens<'_>,
     links: &Arc<Links>,
 ) -> Result<Routes, Vec<ServeError>> {
-    let mut builder = Builder { folder, links, sources: Vec::new(), relay: None };
+    let mut builder = Builder { tokens, links, sources: Vec::new(), relay: None };
     let mut errors = Vec::new();
     let mut routes = Vec::with_capacity(configured.len());
     for route in configured {
@@ -75,8 +83,8 @@ fn options(config: &RouteConfig, carrier: Carrier, connector: Arc<dyn Connector>
 
 /// What routes share.
 struct Builder<'a> {
-    /// Where provider tokens are kept across restarts.
-    folder: &'a Path,
+    /// Where provider tokens are kept.
+    tokens: Tokens<'a>,
     /// What mails point to.
     links: &'a Arc<Links>,
     /// The APNs keys seen so far: Apple wants one provider token of a key,
@@ -111,9 +119,12 @@ impl Builder<'_> {
             team_id: apns.team_id.clone(),
             topic: apns.topic.clone(),
             // The configuration takes letters and digits only for a key id.
-            token_file: Some(self.folder.join(format!("apns-{}.jwt", apns.key_id))),
+            token_file: Some(self.tokens.folder.join(format!("apns-{}.jwt", apns.key_id))),
         };
-        let own = ApnsConnector::token_source(&options)?;
+        let mut own = ApnsConnector::token_source(&options)?;
+        if let Some(shelf) = &self.tokens.shelf {
+            own = own.shared_over(Arc::clone(shelf));
+        }
         let known = self.sources.iter().find(|source| source.is_same_key(&own)).cloned();
         let tokens = known.unwrap_or_else(|| {
             let own = Arc::new(own);

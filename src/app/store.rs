@@ -8,7 +8,6 @@
 
 use std::fs::DirBuilder;
 use std::io;
-use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,12 +16,14 @@ use std::time::Duration;
 use araldo_actors::pipeline::{Membership, NodeOptions};
 use araldo_actors::port::budget::Budget;
 use araldo_actors::port::store::Store;
+use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
 use super::ServeError;
 use crate::config::{Config, RedisConfig, RedisTopology, StoreKind};
+use crate::provider::apns::Shelf;
 use crate::store::embedded::{EmbeddedOptions, EmbeddedStore};
-use crate::store::redis::safety;
+use crate::store::redis::safety::{self, Finding};
 use crate::store::redis::{OpenError, RedisOptions, RedisStore, Servers};
 
 /// How long a Redis that does not answer is tried at the start.
@@ -47,8 +48,7 @@ impl OpenedStore {
         };
         let options = options(redis, config, incarnation)?;
         let store = open_redis(&options).await?;
-        let findings = safety::examine(&options).await?;
-        judge(redis, &findings)?;
+        check(redis, &options, |warning| tracing::warn!("{warning}")).await?;
         make_folder(&config.store.path)?;
         Ok(Self::Redis(Arc::new(store)))
     }
@@ -62,19 +62,8 @@ impl OpenedStore {
     }
 
     /// This process among those that share the store; none where none can.
-    pub(super) fn membership(
-        &self,
-        config: &Config,
-        incarnation: u128,
-        address: SocketAddr,
-    ) -> Option<Membership> {
+    pub(super) fn membership(&self, node: NodeOptions) -> Option<Membership> {
         let Self::Redis(store) = self else { return None };
-        let node = NodeOptions {
-            id: config.node.id.clone(),
-            incarnation,
-            address: format!("http://{address}"),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
         Some(Membership { cluster: store.clone(), node })
     }
 
@@ -84,6 +73,14 @@ impl OpenedStore {
         match self {
             Self::Embedded(_) => None,
             Self::Redis(store) => Some(store.clone()),
+        }
+    }
+
+    /// Where nodes keep what they must agree on; none: there is only this one.
+    pub(super) fn shelf(&self) -> Option<Arc<dyn Shelf>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(Arc::new(Registers(Arc::clone(store)))),
         }
     }
 
@@ -103,6 +100,20 @@ impl OpenedStore {
     }
 }
 
+/// Registers of the store as a shelf.
+struct Registers(Arc<RedisStore>);
+
+#[async_trait]
+impl Shelf for Registers {
+    async fn look(&self, name: &str) -> Result<Option<Vec<u8>>, String> {
+        self.0.register(name).await.map_err(|error| error.to_string())
+    }
+
+    async fn swap(&self, name: &str, found: Option<&[u8]>, new: &[u8]) -> Result<bool, String> {
+        self.0.swap_register(name, found, new).await.map_err(|error| error.to_string())
+    }
+}
+
 async fn open_embedded(config: &Config) -> Result<EmbeddedStore, ServeError> {
     let options = EmbeddedOptions {
         path: config.store.path.clone(),
@@ -117,7 +128,7 @@ async fn open_embedded(config: &Config) -> Result<EmbeddedStore, ServeError> {
 ///
 /// # Errors
 /// [`ServeError::RedisUrl`]: the file with the address cannot be used.
-pub fn options(
+pub(super) fn options(
     redis: &RedisConfig,
     config: &Config,
     incarnation: u128,
@@ -161,18 +172,16 @@ async fn open_redis(options: &RedisOptions) -> Result<RedisStore, OpenError> {
     }
 }
 
-/// Refuses a Redis that loses what was answered, or warns of it if that is
+/// Refuses a Redis that loses what was answered, or tells of it if that is
 /// accepted.
-fn judge(redis: &RedisConfig, findings: &[safety::Finding]) -> Result<(), ServeError> {
-    let (refused, accepted): (Vec<_>, Vec<_>) =
-        findings.iter().partition(|finding| finding.is_fatal() || !redis.accept_loss);
-    for finding in accepted {
-        tracing::warn!("{finding}");
-    }
-    if refused.is_empty() {
-        return Ok(());
-    }
-    Err(ServeError::Unsafe(refused.iter().map(ToString::to_string).collect()))
+pub(super) async fn check(
+    redis: &RedisConfig,
+    options: &RedisOptions,
+    tell: impl FnMut(String),
+) -> Result<(), ServeError> {
+    let report = RedisReport::of(redis, &safety::examine(options).await?);
+    report.warnings.into_iter().for_each(tell);
+    if report.faults.is_empty() { Ok(()) } else { Err(ServeError::Unsafe(report.faults)) }
 }
 
 /// Beside a Redis, this node's folder holds its admin key and tokens.
@@ -189,26 +198,28 @@ pub struct RedisReport {
     pub warnings: Vec<String>,
 }
 
+impl RedisReport {
+    fn of(redis: &RedisConfig, findings: &[Finding]) -> Self {
+        let is_fault = |finding: &&Finding| finding.is_fatal() || !redis.accept_loss;
+        let (faults, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(is_fault);
+        let lines = |findings: Vec<&Finding>| findings.iter().map(ToString::to_string).collect();
+        Self { faults: lines(faults), warnings: lines(warnings) }
+    }
+}
+
 /// Asks the Redis of `config`, if that is the store, whether it can lose what
 /// was answered; writes nothing.
 #[must_use]
 pub fn report_on_redis(config: &Config) -> RedisReport {
-    let mut report = RedisReport { faults: Vec::new(), warnings: Vec::new() };
-    let Some(redis) = config.store.redis() else { return report };
-    let asked = || -> Result<Vec<safety::Finding>, ServeError> {
+    let none = RedisReport { faults: Vec::new(), warnings: Vec::new() };
+    let Some(redis) = config.store.redis() else { return none };
+    let asked = || -> Result<Vec<Finding>, ServeError> {
         let options = options(redis, config, 0)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(runtime.block_on(safety::examine(&options))?)
     };
     match asked() {
-        Err(error) => report.faults.push(error.to_string()),
-        Ok(findings) => {
-            for finding in findings {
-                let is_fault = finding.is_fatal() || !redis.accept_loss;
-                let lines = if is_fault { &mut report.faults } else { &mut report.warnings };
-                lines.push(finding.to_string());
-            }
-        }
+        Err(error) => RedisReport { faults: vec![error.to_string()], ..none },
+        Ok(findings) => RedisReport::of(redis, &findings),
     }
-    report
 }

@@ -99,6 +99,7 @@ mod alert;
 mod citizen;
 mod due;
 mod erase;
+mod export;
 mod floor;
 mod group;
 mod inbox;
@@ -118,6 +119,7 @@ mod table;
 mod watch;
 mod writer;
 
+pub(super) use export::Source;
 pub use open::OpenError;
 
 use accept::Append;

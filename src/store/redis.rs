@@ -31,7 +31,7 @@
 //! | `claims`, `claims_by_time` | hash, sorted set | idempotency keys |
 //! | `alerts`, `alert_ids`, `open_alerts` | hash, sorted sets by member | shared |
 //! | `closed:<alert>` | set | partitions that have nothing left of an alert that is not final; shared |
-//! | `registry`, `format` | hashes | shared; beside the format which key was the first |
+//! | `registry`, `format` | hashes | shared; beside the format which key was the first, and what is being moved in (see `import`) |
 //! | `nodes`, `nodes_by_time` | hash, sorted set | signs of life, by name: incarnation and view; and when each lapses |
 //! | `bus` | sharded channel | what nodes tell each other |
 //! | `secret` | string | 32 random bytes that all nodes share |
@@ -94,6 +94,7 @@ mod cluster;
 mod due;
 mod erase;
 mod first_key;
+mod import;
 mod inbox;
 mod journal;
 mod key;
@@ -110,6 +111,7 @@ mod script;
 mod shared;
 mod step;
 
+pub(super) use import::{Counter, Miscounted, Obstacle, Target};
 pub use options::{OpenError, RedisOptions, Servers};
 
 use erase::Erase;

@@ -21,6 +21,8 @@ const ISSUER_KEYS: &str = "araldo_citizen_keys_fetched_total";
 const IMPORT_LINES: &str = "araldo_import_lines_total";
 const MESSAGES_ACCEPTED: &str = "araldo_messages_accepted_total";
 const MESSAGES_ENDED: &str = "araldo_messages_ended_total";
+const PARTITIONS: &str = "araldo_partitions";
+const ECHO_AGE: &str = "araldo_cluster_echo_age_seconds";
 const MESSAGES_PENDING: &str = "araldo_messages_pending";
 const MESSAGES_UNACCOUNTED: &str = "araldo_messages_unaccounted";
 const DELIVERIES_PLANNED: &str = "araldo_deliveries_planned_total";
@@ -70,6 +72,7 @@ const ROUTES: &[&str] = &[
     "/api/operator/v1/keys/{id}",
     "/api/operator/v1/citizens",
     "/api/operator/v1/status",
+    "/api/operator/v1/cluster",
     "/api/communication/v1/messages",
     "/api/communication/v1/messages/{id}",
     "/api/communication/v1/messages/{id}/status",
@@ -153,6 +156,12 @@ fn describe_books() {
 
 fn describe_actors() {
     describe_gauge!(CITIZENS_ACTIVE, "Citizen actors alive");
+    describe_gauge!(PARTITIONS, "Partitions of the store, whoever has them");
+    describe_gauge!(
+        ECHO_AGE,
+        Unit::Seconds,
+        "Since the last of this node's own pings that came back was sent; beyond 1 nothing starts"
+    );
     describe_gauge!(PARTITIONS_OPEN, "1 once every partition has been taken over");
     describe_gauge!(ROUTE_STATE, "1 for the state a route is in: up, paused, down or halted");
     describe_gauge!(ROUTE_CONNECTIONS, "Open connections of a route");
@@ -248,6 +257,15 @@ pub fn refresh(books: &Books, own: &Books, board: &Board, uptime_seconds: u64) {
     gauge!(DELIVERIES_UNACCOUNTED).set(difference(own.all_deliveries().open(), pending));
     refresh_board(board);
     gauge!(UPTIME).set(uptime_seconds as f64);
+}
+
+/// Sets what is read of the cluster at a scrape: the partitions of the store, and
+/// among other nodes how old the last echo of this one's voice is.
+pub fn refresh_cluster(partitions: u16, echo_age: Option<Duration>) {
+    gauge!(PARTITIONS).set(f64::from(partitions));
+    if let Some(age) = echo_age {
+        gauge!(ECHO_AGE).set(age.as_secs_f64());
+    }
 }
 
 fn refresh_messages(books: &Books, own: &Books, board: &Board) {

@@ -15,8 +15,8 @@ use file::{Dashboard, label_values};
 use prometheus::{Prometheus, Series};
 use scene::{CITIZENS, Scene};
 
-mod file;
-mod prometheus;
+pub mod file;
+pub mod prometheus;
 mod scene;
 
 /// `$__rate_interval` and `$__range` as they are here.
@@ -56,7 +56,7 @@ impl Watched {
         let emergencies = scene.play().await;
         catch_up(&prometheus).await;
         let span = (start, prometheus.clock().await);
-        let dashboard = Dashboard::read(RATE, RANGE);
+        let dashboard = Dashboard::read("alert.json", RATE, RANGE);
         (Self { scene, prometheus, dashboard, span }, region + CITIZENS + emergencies)
     }
 
@@ -227,4 +227,9 @@ async fn every_panel_answers_of_an_alert_in_trouble() {
 #[tokio::test]
 async fn the_configuration_is_what_promtool_takes() {
     prometheus::check(&file::path("prometheus.yml")).await;
+}
+
+#[tokio::test]
+async fn every_alert_of_a_cluster_fires_when_it_should_and_not_before() {
+    prometheus::test_rules().await;
 }

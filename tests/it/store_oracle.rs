@@ -34,6 +34,7 @@ use crate::store_fixture::{
 };
 
 mod alert;
+mod moving;
 mod operation;
 
 use operation::{ADDRESSES, Change, Operation, PEOPLE, Profile, address, operation};
@@ -180,7 +181,7 @@ async fn run(store: &dyn Store, operation: &Operation, known: &Known) -> String 
         }
         Operation::Forget(before) => format!("{:?}", store.forget_claims(Millis(*before)).await),
         Operation::Alert(operation) => alert::run(store, operation, known).await,
-        Operation::Restart | Operation::Kill => String::new(),
+        Operation::Restart | Operation::Kill | Operation::Move => String::new(),
         _ => run_citizens_own(store, operation, known).await,
     }
 }
@@ -364,15 +365,30 @@ impl Candidate {
 }
 
 async fn side_by_side(
+    candidate: Candidate,
+    operations: Vec<Operation>,
+    losses: &[u32],
+) -> Result<(), TestCaseError> {
+    side_by_side_moved(candidate, operations, losses, &mut None).await
+}
+
+/// The same, `target` being where the candidate is moved to.
+async fn side_by_side_moved(
     mut candidate: Candidate,
     operations: Vec<Operation>,
     losses: &[u32],
+    target: &mut Option<Servers>,
 ) -> Result<(), TestCaseError> {
     let oracle = MemoryStore::new(PARTITIONS);
     let mut known = Known::default();
     for (operation, losses) in operations.iter().zip(losses.iter().cycle()) {
         if let Operation::Restart | Operation::Kill = operation {
             candidate.restart(matches!(operation, Operation::Kill)).await;
+            continue;
+        }
+        if let Operation::Move = operation {
+            candidate = candidate.moved(target.take().expect("a target")).await;
+            compare_all(&oracle, &*candidate.store(), &known).await?;
             continue;
         }
         let expected = run(&oracle, operation, &known).await;

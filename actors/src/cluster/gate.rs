@@ -23,25 +23,44 @@ pub struct Gate {
     base: Instant,
     /// Open until then, in milliseconds after `base`.
     until: AtomicU64,
+    /// When the last echo was sent, in the same; at first when it was made.
+    sent: AtomicU64,
     opened: Notify,
 }
 
 impl Gate {
     /// A gate that is always open: there is nobody else.
     pub fn open() -> Self {
-        Self { base: Instant::now(), until: AtomicU64::new(OPEN), opened: Notify::new() }
+        Self {
+            base: Instant::now(),
+            until: AtomicU64::new(OPEN),
+            sent: AtomicU64::new(0),
+            opened: Notify::new(),
+        }
     }
 
     /// A gate that nothing was heard at yet.
     pub fn closed() -> Self {
-        Self { base: Instant::now(), until: AtomicU64::new(0), opened: Notify::new() }
+        Self {
+            base: Instant::now(),
+            until: AtomicU64::new(0),
+            sent: AtomicU64::new(0),
+            opened: Notify::new(),
+        }
     }
 
     /// Everything told before `sent` has been taken up.
     pub fn heard(&self, sent: Instant) {
         let until = (sent + FRESH).saturating_duration_since(self.base).as_millis();
         self.until.fetch_max(u64::try_from(until).unwrap_or(OPEN - 1), Ordering::AcqRel);
+        let sent = sent.saturating_duration_since(self.base).as_millis();
+        self.sent.fetch_max(u64::try_from(sent).unwrap_or(OPEN - 1), Ordering::AcqRel);
         self.opened.notify_waiters();
+    }
+
+    /// How old what was last heard is: time since the last echo was sent.
+    pub fn age(&self) -> Duration {
+        self.base.elapsed().saturating_sub(Duration::from_millis(self.sent.load(Ordering::Acquire)))
     }
 
     /// Something may have been missed: shut until the next echo.
@@ -90,10 +109,12 @@ mod tests {
         assert!(gate.is_open());
         tokio::time::advance(Duration::from_millis(2)).await;
         assert!(!gate.is_open());
+        assert!(gate.age() > FRESH);
         gate.heard(Instant::now());
         assert!(gate.is_open());
         gate.shut();
         assert!(!gate.is_open());
+        assert!(gate.age() < Duration::from_millis(2), "shutting it hides no echo");
     }
 
     #[tokio::test(start_paused = true)]

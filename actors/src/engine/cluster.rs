@@ -102,6 +102,13 @@ impl Engine {
         self.0.membership.as_ref().and_then(|_| self.0.peers.heard_ago())
     }
 
+    /// How old the last echo of this node's own voice is; none when there is
+    /// nobody to hear.
+    #[must_use]
+    pub fn echo_age(&self) -> Option<Duration> {
+        self.0.membership.as_ref().map(|_| self.0.gate.age())
+    }
+
     /// Partitions of the store.
     #[must_use]
     pub fn partitions(&self) -> u16 {

@@ -1,7 +1,7 @@
-//! One connection of the driver: takes the next index, sends it until its fate is known, writes it down.
+//! One worker of the driver: takes the next index, sends it until its fate is known, writes it down.
 //!
-//! Owns its connection and its part of the report. A broken connection is replaced after a short pause that grows up to
-//! a second; the message in hand is repeated with the same Idempotency-Key.
+//! Owns a connection to each node and its part of the report. The message in hand is repeated with the same Idempotency-Key:
+//! at once on another node, once each was tried after a short pause that grows up to a second.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,21 +20,19 @@ use crate::simulator::clock::unix_us;
 
 static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// One attempt takes at most this long.
-const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 /// Without Retry-After, wait this long after 429 or 503.
 const DEFAULT_RETRY: Duration = Duration::from_millis(500);
 /// A server that asks for more is asked again after this.
 const MAX_RETRY: Duration = Duration::from_secs(60);
 
 pub(super) struct Worker {
-    authority: String,
-    host: HeaderValue,
+    /// Among the workers.
+    number: usize,
     shared: Arc<Shared>,
     source: Source,
-    patience: Duration,
     report: DriveReport,
-    link: Option<Link>,
+    /// By node.
+    links: Vec<Option<Link>>,
     pause: Duration,
 }
 
@@ -54,24 +52,13 @@ struct Created<'a> {
 
 impl Worker {
     pub(super) fn new(
-        authority: String,
+        number: usize,
         shared: Arc<Shared>,
         source: Source,
-        patience: Duration,
         report: DriveReport,
     ) -> Self {
-        let host =
-            HeaderValue::from_str(&authority).unwrap_or(HeaderValue::from_static("localhost"));
-        Self {
-            authority,
-            host,
-            shared,
-            source,
-            patience,
-            report,
-            link: None,
-            pause: Duration::ZERO,
-        }
+        let links = (0..shared.targets.len()).map(|_| None).collect();
+        Self { number, shared, source, report, links, pause: Duration::ZERO }
     }
 
     pub(super) async fn run(mut self) -> DriveReport {
@@ -97,18 +84,21 @@ impl Worker {
 
     async fn settle(&mut self, index: u64) {
         let outgoing = (self.source)(index);
-        let deadline = deadline(self.patience);
-        let mut first = true;
+        let deadline = deadline(self.shared.patience);
+        let nodes = self.shared.targets.len() as u64;
+        let (mut attempts, mut last) = (0, None);
         loop {
-            if !first {
+            if attempts > 0 {
                 self.report.retries += 1;
             }
-            first = false;
+            let target = self.shared.targets.pick(index, attempts, last);
+            (attempts, last) = (attempts + 1, Some(target));
             let start = Instant::now();
-            let wait = match self.attempt(&outgoing).await {
+            let attempt = self.attempt(target, &outgoing).await;
+            let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX).max(1);
+            let wait = match attempt {
                 Attempt::Accepted(id) => {
-                    let micros = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
-                    self.report.latency_us.saturating_record(micros.max(1));
+                    self.report.latency_us.saturating_record(micros);
                     self.report.accepted.push(Accepted { index, id, at_us: unix_us() });
                     self.shared.accepted.fetch_add(1, Ordering::Relaxed);
                     return;
@@ -117,15 +107,14 @@ impl Worker {
                     self.report.refused += 1;
                     return;
                 }
-                Attempt::Later(wait) => wait,
-                Attempt::Broken => {
-                    self.report.network_errors += 1;
-                    self.link = None;
-                    self.pause =
-                        (self.pause * 2).clamp(Duration::from_millis(20), Duration::from_secs(1));
-                    self.pause
+                Attempt::Later(wait) => {
+                    self.report.refused_us.saturating_record(micros);
+                    wait
                 }
+                Attempt::Broken => self.broken(target),
             };
+            // Another node may take it at once.
+            let wait = if attempts % nodes == 0 { wait } else { Duration::ZERO };
             if Instant::now() + wait >= deadline {
                 self.report.gave_up += 1;
                 return;
@@ -134,31 +123,46 @@ impl Worker {
         }
     }
 
-    async fn attempt(&mut self, outgoing: &Outgoing) -> Attempt {
-        match tokio::time::timeout(ATTEMPT_LIMIT, self.exchange(outgoing)).await {
+    /// How long to wait before this node is asked again.
+    fn broken(&mut self, target: usize) -> Duration {
+        self.report.network_errors += 1;
+        self.shared.targets.is_away(target);
+        self.links[target] = None;
+        self.pause = (self.pause * 2).clamp(Duration::from_millis(20), Duration::from_secs(1));
+        self.pause
+    }
+
+    async fn attempt(&mut self, target: usize, outgoing: &Outgoing) -> Attempt {
+        let limit = self.shared.attempt_limit;
+        match tokio::time::timeout(limit, self.exchange(target, outgoing)).await {
             Ok(Ok(attempt)) => {
                 self.pause = Duration::ZERO;
                 attempt
             }
             Ok(Err(reason)) => {
-                tracing::debug!(reason, "attempt broke");
+                tracing::debug!(worker = self.number, reason, "attempt broke");
                 Attempt::Broken
             }
-            Err(_) => Attempt::Broken,
+            Err(_) => {
+                self.report.timeouts += 1;
+                Attempt::Broken
+            }
         }
     }
 
-    async fn exchange(&mut self, outgoing: &Outgoing) -> Result<Attempt, String> {
-        let request = self.request(outgoing)?;
-        let mut link = match self.link.take() {
+    async fn exchange(&mut self, target: usize, outgoing: &Outgoing) -> Result<Attempt, String> {
+        let request = self.request(target, outgoing)?;
+        let mut link = match self.links[target].take() {
             Some(link) => link,
-            None => Link::open(&self.authority).await.map_err(|error| error.to_string())?,
+            None => Link::open(&self.shared.targets.get(target).authority)
+                .await
+                .map_err(|error| error.to_string())?,
         };
         link.send.ready().await.map_err(|error| error.to_string())?;
         let answer = link.send.send_request(request).await.map_err(|error| error.to_string())?;
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
-        self.link = Some(link);
+        self.links[target] = Some(link);
         *self.report.statuses.entry(parts.status.as_u16()).or_default() += 1;
         Ok(match parts.status {
             StatusCode::CREATED => Attempt::Accepted(created_id(&body)?),
@@ -170,12 +174,12 @@ impl Worker {
         })
     }
 
-    fn request(&self, outgoing: &Outgoing) -> Result<Request<Full<Bytes>>, String> {
+    fn request(&self, target: usize, outgoing: &Outgoing) -> Result<Request<Full<Bytes>>, String> {
         let mut request = Request::post(outgoing.path)
             .body(Full::new(outgoing.body.clone()))
             .map_err(|error| error.to_string())?;
         let headers = request.headers_mut();
-        headers.insert(HOST, self.host.clone());
+        headers.insert(HOST, self.shared.targets.get(target).host.clone());
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(&SUBSCRIPTION_KEY, outgoing.key.clone());
         if let Some(key) = &outgoing.idempotency_key {

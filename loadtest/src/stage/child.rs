@@ -114,11 +114,17 @@ impl Child {
         self.process.kill().await.map_err(|error| ChildError::Stop(error.to_string()))
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), ChildError> {
+        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| ChildError::Stop("it has ended".to_owned()))?;
+        kill_process(pid, signal).map_err(|error| ChildError::Stop(error.to_string()))
+    }
+
     /// SIGTERM, end of standard input, and waits; kills after the limit.
     pub(crate) async fn terminate(mut self, limit: Duration) -> Result<Option<i32>, ChildError> {
-        let pid = self.pid().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
-        if let Some(pid) = pid {
-            kill_process(pid, Signal::TERM).map_err(|error| ChildError::Stop(error.to_string()))?;
+        if self.pid().is_some() {
+            self.signal(Signal::TERM)?;
         }
         drop(self.stdin.take());
         match tokio::time::timeout(limit, self.process.wait()).await {

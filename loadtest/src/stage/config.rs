@@ -6,16 +6,13 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use super::{SimProcess, StageError, StageOptions};
+use super::node::Node;
+use super::{SimProcess, StageError, StageOptions, StageStore};
 use crate::simulator::credentials::file;
 use crate::simulator::{Credentials, Kind, SmtpTls};
 
 /// Sender of the mails.
 const FROM: &str = "Araldo <no-reply@araldo.example>";
-
-pub(super) fn store_folder(folder: &Path) -> PathBuf {
-    folder.join("store")
-}
 
 /// The secret shared with those who mint citizens' tokens.
 pub(super) fn citizen_key_file(folder: &Path) -> PathBuf {
@@ -29,18 +26,19 @@ pub(super) fn password_file(folder: &Path) -> PathBuf {
 
 pub(super) fn render(
     options: &StageOptions,
-    bind: SocketAddr,
+    node: &Node,
+    first: &Node,
     credentials_folder: &Path,
     simulators: &[SimProcess],
 ) -> Result<String, StageError> {
     let credentials = Credentials::load(credentials_folder)?;
     let mut text = format!(
-        "[http]\nbind = {}\npublic_url = {}\n\n[citizen]\ndevelopment_key_file = {}\n\n\
-         [store]\nkind = \"embedded\"\npath = {}\n",
-        quoted(&bind.to_string()),
-        quoted(&format!("http://{bind}")),
+        "[http]\nbind = {}\npublic_url = {}\n\n[citizen]\ndevelopment_key_file = {}\n\n{}",
+        quoted(&node.bind.to_string()),
+        // Links in mails are the same from every node.
+        quoted(&format!("http://{}", first.bind)),
         quoted_path(&citizen_key_file(&options.folder)),
-        quoted_path(&store_folder(&options.folder))
+        store(options, node)
     );
     for simulator in simulators {
         text.push_str(&route(options, &credentials, credentials_folder, simulator));
@@ -56,6 +54,19 @@ pub(super) fn render(
     text.push('\n');
     text.push_str(&options.extra_config);
     Ok(text)
+}
+
+fn store(options: &StageOptions, node: &Node) -> String {
+    let path = quoted_path(&node.store_folder());
+    match &options.store {
+        StageStore::Embedded => format!("[store]\nkind = \"embedded\"\npath = {path}\n"),
+        StageStore::Redis(lines) => format!(
+            "[store]\nkind = \"redis\"\npath = {path}\n{}\n\n[node]\nid = {}\nlease_seconds = {}\n",
+            lines.trim_end(),
+            quoted(&node.name),
+            options.nodes.lease_seconds
+        ),
+    }
 }
 
 /// Key and value, the value as TOML.

@@ -46,6 +46,7 @@ impl SimProcess {
         spec.smtp = options.smtp.clone();
         spec.smtp.tls = options.smtp_tls();
         spec.behaviour = options.behaviour.clone();
+        spec.max_streams = options.max_streams;
         spec.one_stream_until_authorized = options.one_stream_until_authorized;
         if !options.strict_token_updates {
             spec.token_update_interval = 0;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use araldo_loadtest::audit::audit;
 use araldo_loadtest::driver::{
-    DriverOptions, Outgoing, Schedule, Source, drive, drive_on_schedule,
+    DriverOptions, NodesOptions, Outgoing, Schedule, Source, drive, drive_nodes, drive_on_schedule,
 };
 use bytes::Bytes;
 use http_body_util::Full;
@@ -150,4 +150,34 @@ async fn an_open_loop_sends_by_the_clock_until_it_is_stopped() {
         let due = schedule.due_us(report.started_us, message.index);
         assert!(message.at_us >= due, "{} before its time", message.index);
     }
+}
+
+#[tokio::test]
+async fn nodes_that_are_gone_or_silent_are_left_for_one_that_answers() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone_at = gone.local_addr().unwrap();
+    drop(gone);
+    // Takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent_at = silent.local_addr().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Arc::new(Server::default());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, Arc::clone(&server)));
+    let options = NodesOptions {
+        bases: [gone_at, silent_at, address].map(|at| format!("http://{at}")).to_vec(),
+        connections: 16,
+        range: 0..400,
+        patience: Duration::from_secs(60),
+        attempt_limit: Duration::from_millis(100),
+        schedule: None,
+        on_progress: None,
+    };
+    let report = drive_nodes(options, source()).await.unwrap();
+    assert_eq!((report.accepted.len(), report.refused, report.gave_up), (200, 200, 0));
+    assert_eq!(server.taken.load(Ordering::Relaxed), 200);
+    assert!(report.timeouts > 0 && report.network_errors > report.timeouts, "{report:?}");
+    assert_eq!(report.refused_us.len(), report.statuses[&503]);
+    drop(silent);
 }

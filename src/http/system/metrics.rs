@@ -28,6 +28,7 @@ pub async fn render(State(app): State<App>) -> Response {
     if let Ok((all, own)) = app.read(try_join(engine.books(), engine.own_books())).await {
         metric::refresh(&all, &own, engine.board(), app.uptime_seconds());
     }
+    metric::refresh_cluster(engine.partitions(), engine.echo_age());
     // Counting open files is a walk over a folder with one entry for each live
     // session. Fails only when the process ends.
     let _ = tokio::task::spawn_blocking(metric::refresh_process).await;

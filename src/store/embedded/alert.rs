@@ -58,6 +58,7 @@ mod walk;
 pub(super) use closing::Closing;
 pub(super) use inbox::{merged, unmarked};
 pub(super) use record::Change;
+pub(super) use row::walk as stored_walk;
 pub(super) use walk::weight;
 
 /// Rows of alerts that the group touched.

@@ -45,6 +45,11 @@ pub(super) enum Claim {
     Other,
 }
 
+/// The row of a claim that was carried out.
+pub(super) fn done_claim(kind: Kind, claim: &ClaimRow) -> Result<Vec<u8>, StoreError> {
+    claim_row(kind, DONE, claim)
+}
+
 fn claim_row(kind: Kind, state: u8, claim: &ClaimRow) -> Result<Vec<u8>, StoreError> {
     let mut encoded = Vec::new();
     encode("claims", claim, &mut encoded)?;

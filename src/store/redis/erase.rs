@@ -250,12 +250,17 @@ impl RedisStore {
     }
 }
 
+/// Field and row of a record that somebody was erased.
+pub(super) fn record_row(record: &Erasure) -> Result<(Vec<u8>, Vec<u8>), StoreError> {
+    let mut row = Vec::new();
+    encode("erasures", record, &mut row)?;
+    Ok(([record.erased_at.0.to_be_bytes().as_slice(), &record.subject].concat(), row))
+}
+
 /// Keeps the record that somebody was erased.
 fn add_record(space: &Space, batch: &mut Batch, record: Erasure) -> Result<(), StoreError> {
-    let mut row = Vec::new();
-    encode("erasures", &record, &mut row)?;
+    let (at, row) = record_row(&record)?;
     let score = key::score(record.erased_at);
-    let at = [record.erased_at.0.to_be_bytes().as_slice(), &record.subject].concat();
     batch.run("HSET", &space.erasures(), &[&at, &row]);
     batch.run("ZADD", &space.erasures_by_time(), &[score.as_bytes(), &at]);
     Ok(())

@@ -8,6 +8,7 @@ use araldo_actors::port::store::StoreError;
 
 use super::base::command;
 use super::batch::{Applied, Batch};
+use super::import::MOVING;
 use super::key::Space;
 use super::link::Link;
 use super::options::{OpenError, RedisOptions};
@@ -23,6 +24,28 @@ impl RedisStore {
     /// # Errors
     /// [`OpenError`], one sentence that names the place.
     pub async fn open(options: &RedisOptions) -> Result<Self, OpenError> {
+        let store = Self::connect(options).await?;
+        let at = store.link.at();
+        let (version, partitions, is_moving) = match store.format(options.partitions).await {
+            Ok(format) => format,
+            Err(error) => return Err(unavailable(at, error)),
+        };
+        let prefix = options.prefix.clone();
+        if version != FORMAT_VERSION {
+            return Err(OpenError::Version { at, prefix, found: version });
+        }
+        if partitions != options.partitions {
+            let (stored, configured) = (partitions, options.partitions);
+            return Err(OpenError::Partitions { at, prefix, stored, configured });
+        }
+        if is_moving {
+            return Err(OpenError::Unfinished { at, prefix });
+        }
+        Ok(store)
+    }
+
+    /// The way to the store that `options` describe, which may not be there.
+    pub(super) async fn connect(options: &RedisOptions) -> Result<Self, OpenError> {
         if !(1..=MAX_PARTITIONS).contains(&options.partitions) {
             return Err(OpenError::PartitionRange { configured: options.partitions });
         }
@@ -37,7 +60,7 @@ impl RedisStore {
         link.refresh().await.map_err(refused)?;
         let spaces: Vec<Space> =
             (0..options.partitions).map(|partition| Space::of(prefix, partition)).collect();
-        let store = Self {
+        Ok(Self {
             link: Arc::new(link),
             incarnation: options.incarnation,
             instance: format!("{:016x}", rand::random::<u64>()),
@@ -50,26 +73,12 @@ impl RedisStore {
             epochs: spaces.iter().map(|_| AtomicU64::new(0)).collect(),
             spaces,
             alerts_known: Mutex::new(Recent::default()),
-        };
-        let (version, partitions) = store.format(options.partitions).await.map_err(|error| {
-            refused(match error {
-                StoreError::Unavailable(reason) | StoreError::Unconfirmed(reason) => reason,
-                other => other.to_string(),
-            })
-        })?;
-        let prefix = prefix.to_owned();
-        if version != FORMAT_VERSION {
-            return Err(OpenError::Version { at, prefix, found: version });
-        }
-        if partitions != options.partitions {
-            let (stored, configured) = (partitions, options.partitions);
-            return Err(OpenError::Partitions { at, prefix, stored, configured });
-        }
-        Ok(store)
+        })
     }
 
-    /// Format and number of partitions, written first if there are none.
-    async fn format(&self, partitions: u16) -> Result<(u16, u16), StoreError> {
+    /// Format and number of partitions, written first if there are none, and
+    /// whether another store is being moved in.
+    async fn format(&self, partitions: u16) -> Result<(u16, u16, bool), StoreError> {
         let (key, what) = (self.all.format(), "the format of a store");
         let mut batch = Batch::new(&self.all);
         batch.check_field(&key, b"version", b"");
@@ -77,15 +86,25 @@ impl RedisStore {
         let fields: [&[u8]; 4] = [b"version", version.as_bytes(), b"partitions", count.as_bytes()];
         batch.run("HSET", &key, &fields);
         if let Applied::Done(_) = self.apply(&self.all, batch).await? {
-            return Ok((FORMAT_VERSION, partitions));
+            return Ok((FORMAT_VERSION, partitions, false));
         }
-        let look = command("HMGET", &key, &[b"version", b"partitions"]);
+        let look = command("HMGET", &key, &[MOVING, b"version", b"partitions"]);
         let mut rows = reply::rows(self.read_one(&self.all, look).await?, what)?.into_iter();
+        let is_moving = rows.next().flatten().is_some();
         let mut number = || {
             let row = rows.next().flatten().and_then(|row| reply::digits(&row));
             let row = row.and_then(|number| u16::try_from(number).ok());
             row.ok_or_else(|| reply::unexpected(what))
         };
-        Ok((number()?, number()?))
+        Ok((number()?, number()?, is_moving))
     }
+}
+
+/// Why the store cannot be opened when Redis does not do its part.
+pub(super) fn unavailable(at: String, error: StoreError) -> OpenError {
+    let reason = match error {
+        StoreError::Unavailable(reason) | StoreError::Unconfirmed(reason) => reason,
+        other => other.to_string(),
+    };
+    OpenError::Unavailable { at, reason }
 }

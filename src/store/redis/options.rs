@@ -100,6 +100,17 @@ pub enum OpenError {
         /// The format it has.
         found: u16,
     },
+    /// Another store is being moved in, or that was interrupted.
+    #[error(
+        "the store '{prefix}' in Redis ({at}) is being filled by `araldo migrate`, or that was \
+         interrupted: run it again, to its end"
+    )]
+    Unfinished {
+        /// Which servers.
+        at: String,
+        /// What its keys begin with.
+        prefix: String,
+    },
     /// The number of partitions is fixed when a store is made.
     #[error(
         "the store '{prefix}' in Redis ({at}) was made with {stored} partitions and cannot be \

@@ -26,6 +26,9 @@ pub(super) static COUNT: LazyLock<Script> =
 pub(super) static CITIZENS: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("script/citizens.lua")));
 
+/// Puts an entry at its place in a journal.
+pub(super) static PLACE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("script/place.lua")));
 /// Renews a lease.
 pub(super) static RENEW: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("script/renew.lua")));
@@ -51,6 +54,7 @@ pub(super) fn load_all() -> Vec<Cmd> {
         include_str!("script/arrivals.lua"),
         include_str!("script/count.lua"),
         include_str!("script/citizens.lua"),
+        include_str!("script/place.lua"),
         include_str!("script/renew.lua"),
         include_str!("script/release.lua"),
         include_str!("script/beat.lua"),

@@ -27,10 +27,10 @@ pub fn path(name: &str) -> PathBuf {
 }
 
 impl Dashboard {
-    /// Reads it, with variables as Grafana would fill them in: every server,
+    /// Reads one, with variables as Grafana would fill them in: every server,
     /// rates over `rate`, and `range` shown.
-    pub fn read(rate: &str, range: &str) -> Self {
-        let text = std::fs::read_to_string(path("alert.json")).unwrap();
+    pub fn read(file: &str, rate: &str, range: &str) -> Self {
+        let text = std::fs::read_to_string(path(file)).unwrap();
         let file: Value = serde_json::from_str(&text).unwrap();
         let filled = |expr: &str| {
             let filled = expr

@@ -51,7 +51,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes `target`, an address with a port.
+    /// Starts one that scrapes `target`: an address with a port, or several with
+    /// `", "` between them.
     pub async fn start(target: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (config, log) = (folder.path().join("prometheus.yml"), folder.path().join("log"));
@@ -142,8 +143,10 @@ impl Prometheus {
 /// The repository's configuration, with another target and interval.
 fn configuration(target: &str) -> String {
     let mut text = std::fs::read_to_string(file::path("prometheus.yml")).unwrap();
+    let rules = file::path("rules.yml").display().to_string();
     let changes = [
         ("[\"127.0.0.1:8080\"]", format!("[\"{target}\"]")),
+        ("[\"rules.yml\"]", format!("[\"{rules}\"]")),
         ("scrape_interval: 5s", format!("scrape_interval: {INTERVAL}")),
         ("scrape_timeout: 4s", format!("scrape_timeout: {INTERVAL}")),
         ("evaluation_interval: 5s", format!("evaluation_interval: {INTERVAL}")),
@@ -160,6 +163,18 @@ pub async fn check(config: &std::path::Path) {
     let mut promtool = Command::new("promtool");
     promtool.args(["check", "config", "--lint=all", "--lint-fatal"]).arg(config);
     let said = promtool.stdin(Stdio::null()).output().await;
+    let said = said.unwrap_or_else(|error| panic!("{error}: is Prometheus installed?"));
+    let text = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.success(), "{text}");
+}
+
+/// The alerts fire, and do not, as their tests say.
+pub async fn test_rules() {
+    let tests =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/dashboard/rules_test.yml");
+    let mut promtool = Command::new("promtool");
+    promtool.args(["test", "rules"]).arg(tests).stdin(Stdio::null());
+    let said = promtool.output().await;
     let said = said.unwrap_or_else(|error| panic!("{error}: is Prometheus installed?"));
     let text = String::from_utf8_lossy(&said.stdout) + String::from_utf8_lossy(&said.stderr);
     assert!(said.status.success(), "{text}");

@@ -30,7 +30,7 @@ async fn a_master_replaced_by_sentinels_is_followed() {
         });
     }
     let servers = Servers::Sentinel {
-        sentinels: sentinels.iter().map(Server::url).collect(),
+        sentinels: sentinels.iter().map(|one| one.url()).collect(),
         name: "araldo".to_owned(),
         master: "redis://master".to_owned(),
     };

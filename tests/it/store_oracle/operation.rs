@@ -80,6 +80,8 @@ pub enum Operation {
     Forget(u64),
     Alert(alert::Operation),
     /// Closed and opened again.
+    /// Moved into another store; never by chance.
+    Move,
     Restart,
     /// Opened again from the files as they were while it was open.
     Kill,

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use araldo_loadtest::experiment::{Lab, OnStep};
 use araldo_loadtest::stage::{SimLauncher, StageOptions};
 use rustix::process::{WaitOptions, wait};
 use tempfile::TempDir;
@@ -13,7 +14,7 @@ use super::super::Failure;
 /// A killed child that has not ended in this time is left to the system.
 const END_LIMIT: Duration = Duration::from_secs(5);
 
-pub(super) struct Rounds {
+pub(in crate::cli) struct Rounds {
     base: PathBuf,
     araldo: PathBuf,
     /// Appended to every server's configuration.
@@ -37,7 +38,7 @@ impl Drop for Rounds {
 }
 
 impl Rounds {
-    pub(super) fn new(
+    pub(in crate::cli) fn new(
         folder: Option<&Path>,
         araldo: &Path,
         extra_config: String,
@@ -55,7 +56,7 @@ impl Rounds {
     }
 
     /// The stage of a round, in an empty folder of its own.
-    pub(super) fn stage(&self, name: &str) -> Result<StageOptions, Failure> {
+    pub(in crate::cli) fn stage(&self, name: &str) -> Result<StageOptions, Failure> {
         let folder = self.base.join(name);
         if folder.join("store").exists() {
             let folder = folder.display();
@@ -70,8 +71,15 @@ impl Rounds {
         Ok(options)
     }
 
+    /// The same for a fault experiment, which makes its own stages in folders of their own.
+    pub(in crate::cli) fn lab(&self, seed: u64, on_step: OnStep) -> Result<Lab, Failure> {
+        let stage = self.stage("lab")?;
+        let (araldo, sim, folder) = (stage.araldo, stage.sim, self.base.clone());
+        Ok(Lab { araldo, sim, folder, seed, on_step: Some(on_step) })
+    }
+
     /// Removes what a round left, unless it is to be kept.
-    pub(super) fn done(&self, name: &str) -> Result<(), Failure> {
+    pub(in crate::cli) fn done(&self, name: &str) -> Result<(), Failure> {
         if self.temporary.is_some() {
             std::fs::remove_dir_all(self.base.join(name))?;
         }

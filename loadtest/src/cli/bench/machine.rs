@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 /// The machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Machine {
-    pub(super) cpu: String,
-    pub(super) cores: usize,
-    pub(super) memory_gb: u64,
-    pub(super) kernel: String,
+pub(in crate::cli) struct Machine {
+    pub(in crate::cli) cpu: String,
+    pub(in crate::cli) cores: usize,
+    pub(in crate::cli) memory_gb: u64,
+    pub(in crate::cli) kernel: String,
 }
 
 impl Machine {
-    pub(super) fn read() -> Self {
+    pub(in crate::cli) fn read() -> Self {
         let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let cpu = cpuinfo
             .lines()
@@ -36,7 +36,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn line(&self) -> String {
+    pub(in crate::cli) fn line(&self) -> String {
         format!("{}, {} cores, {} GB, Linux {}", self.cpu, self.cores, self.memory_gb, self.kernel)
     }
 }

@@ -3,7 +3,7 @@
 use super::super::Failure;
 
 /// Finds a program on the search path; else says which Debian package has it.
-pub(super) fn check(program: &str, package: &str) -> Result<(), Failure> {
+pub(in crate::cli) fn check(program: &str, package: &str) -> Result<(), Failure> {
     let found = std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     });

@@ -189,7 +189,7 @@ impl Report {
 }
 
 /// A number with commas between the thousands.
-pub(super) fn number(value: f64, digits: usize) -> String {
+pub(in crate::cli) fn number(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     let (whole, rest) = text.split_once('.').map_or((text.as_str(), None), |(a, b)| (a, Some(b)));
     let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));

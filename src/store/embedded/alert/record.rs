@@ -156,13 +156,16 @@ impl View<'_> {
         Ok(Some(AlertAcceptance::Replayed(Box::new(record))))
     }
 
-    pub(super) fn alert(&self, id: MessageId) -> Result<Option<AlertRecord>, StoreError> {
+    pub(in crate::store::embedded) fn alert(
+        &self,
+        id: MessageId,
+    ) -> Result<Option<AlertRecord>, StoreError> {
         let found = self.get(Table::Alerts, &row::record(id))?;
         found.map(|row| read(id, &row)).transpose()
     }
 
     /// Up to `limit` alerts before `before`, the newest first.
-    pub(super) fn alerts(
+    pub(in crate::store::embedded) fn alerts(
         &self,
         before: Option<MessageId>,
         limit: usize,

@@ -31,7 +31,7 @@ pub(super) fn route_walk(route: u16) -> Result<u16, StoreError> {
 }
 
 /// The walk with `number`, if its route is among `routes`.
-pub(super) fn walk(number: u16, routes: &[(RouteId, u16)]) -> Option<Walk> {
+pub(in crate::store::embedded) fn walk(number: u16, routes: &[(RouteId, u16)]) -> Option<Walk> {
     let Some(route) = number.checked_sub(1) else { return Some(Walk::Inbox) };
     let found = routes.iter().find(|(_, known)| *known == route);
     found.map(|(name, _)| Walk::Route(name.clone()))

@@ -1,0 +1,144 @@
+//! What Redis costs: the same alert on the embedded store and on Redis, in turn, and what Redis was asked to do for it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::alert_kills::audit_one;
+use super::house::{House, Plan, alert};
+use super::{ExperimentError, Lab, Limit, Outcome, as_f64, blocking};
+use crate::population::Mix;
+use crate::redis_server::{CommandCount, RedisServer, RedisServerOptions};
+use crate::simulator::Kind;
+use crate::stage::Nodes;
+
+/// An alert that takes longer is stuck.
+const LIMIT: Duration = Duration::from_secs(900);
+
+/// How much of it.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Options {
+    /// Citizens, each with a device.
+    pub citizens: u64,
+    /// Alerts on each store.
+    pub rounds: u32,
+    /// Slices of the citizens.
+    pub partitions: u32,
+    /// Redis's rate over that of the embedded store, at least.
+    pub ratio: f64,
+    /// Redis operations for each delivery of an alert, less than.
+    pub operations: f64,
+}
+
+impl Options {
+    /// 500,000 citizens, three rounds.
+    #[must_use]
+    pub const fn full() -> Self {
+        Self { citizens: 500_000, rounds: 3, partitions: 64, ratio: 0.6, operations: 0.1 }
+    }
+}
+
+struct Played {
+    per_second: f64,
+    /// Commands of the alert alone.
+    commands: Option<CommandCount>,
+    reached: u64,
+}
+
+/// Carries it out.
+///
+/// # Errors
+/// [`ExperimentError`] when something did not start or was never told.
+pub async fn run(lab: &Lab, options: &Options) -> Result<Outcome, ExperimentError> {
+    let mut outcome = Outcome::new(format!(
+        "One alert to {} citizens by APNs over TLS, one node, on the embedded store and on Redis (appendfsync always), {} times \
+         in turn.",
+        options.citizens, options.rounds
+    ));
+    let (mut embedded, mut redis) = (Vec::new(), Vec::new());
+    for round in 0..options.rounds {
+        // What drifts on the machine meets both alike.
+        for second in [false, true] {
+            let on_redis = second == round.is_multiple_of(2);
+            let name = if on_redis { "Redis" } else { "the embedded store" };
+            lab.step(&format!("round {}/{} on {name}", round + 1, options.rounds));
+            let played = play(lab, options, round, on_redis, &mut outcome).await?;
+            if on_redis { &mut redis } else { &mut embedded }.push(played);
+        }
+    }
+    let rate = |all: &[Played]| median(all.iter().map(|one| one.per_second));
+    outcome.found("deliveries a second on the embedded store, median", rate(&embedded), 0, None);
+    outcome.found("deliveries a second on Redis, median", rate(&redis), 0, None);
+    let ratios = redis.iter().zip(&embedded).map(|(one, other)| one.per_second / other.per_second);
+    let limit = Limit::AtLeast(options.ratio);
+    outcome.found("ratio of a round, median", median(ratios), 3, Some(limit));
+    let each = |count: fn(&CommandCount) -> u64| {
+        median(redis.iter().filter_map(|one| {
+            Some(as_f64(count(one.commands.as_ref()?)) / as_f64(one.reached.max(1)))
+        }))
+    };
+    let limit = Limit::AtMost(options.operations);
+    outcome.found(
+        "Redis operations a delivery, all within scripts counted",
+        each(CommandCount::all),
+        4,
+        Some(limit),
+    );
+    outcome.found("scripts a delivery", each(CommandCount::scripts), 4, None);
+    if let Some(commands) = redis.first().and_then(|one| one.commands.as_ref()) {
+        let mut by_count: Vec<_> = commands.0.iter().collect();
+        by_count.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+        let shown: Vec<String> =
+            by_count.iter().take(12).map(|(name, count)| format!("{name} {count}")).collect();
+        outcome.note(format!("commands of the first alert: {}", shown.join(", ")));
+    }
+    Ok(outcome)
+}
+
+async fn play(
+    lab: &Lab,
+    options: &Options,
+    round: u32,
+    on_redis: bool,
+    outcome: &mut Outcome,
+) -> Result<Played, ExperimentError> {
+    let server = match on_redis {
+        true => Some(blocking(|| RedisServer::start(&RedisServerOptions::default()))?),
+        false => None,
+    };
+    let url = server.as_ref().map(RedisServer::url).unwrap_or_default();
+    let mut plan = Plan::new(&url, 1, 15, options.citizens);
+    if server.is_none() {
+        (plan.store, plan.nodes) = (None, Nodes::default());
+    }
+    (plan.mix, plan.providers) = (Mix::OneApns, vec![Kind::Apns]);
+    (plan.connections, plan.latency_ms, plan.partitions) = (4, 0, options.partitions);
+    let name = format!("cost-{round}-{}", if on_redis { "redis" } else { "embedded" });
+    let house = House::start(lab, &name, plan).await?;
+    // Citizens just registered are still being merged into their place.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let before = server.as_ref().map(CommandCount::of);
+    let sent = house.stage.send_alert(&house.key, &alert()).await?;
+    let state = house.stage.wait_alert(&house.key, sent, LIMIT, |_| {}).await?;
+    let after = server.as_ref().map(CommandCount::of);
+    let audit = audit_one(&house, sent.id, house.stage.records().await?).await?;
+    let wrong = audit.missing + audit.excess + audit.strangers + audit.duplicates;
+    outcome.none(&format!("{name}: missed, twice, strangers or repeated"), wrong);
+    house.end().await?;
+    Ok(Played {
+        per_second: as_f64(audit.reached) / state.seconds().unwrap_or(f64::INFINITY).max(1e-3),
+        commands: after.zip(before).map(|(after, before)| &after - &before),
+        reached: audit.reached,
+    })
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        odd if odd % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
