@@ -73,6 +73,14 @@ impl TestRng {
     }
 }
 
+impl TestRng {
+    /// Begins another sequence, as another process would: over a store that
+    /// outlives the harness ids must not come again.
+    pub fn reseed(&self, seed: u64) {
+        self.state.store(seed, Ordering::Relaxed);
+    }
+}
+
 impl Rng for TestRng {
     fn unit(&self) -> f64 {
         assert!(!self.poisoned.load(Ordering::Relaxed), "the test asked for a panic");

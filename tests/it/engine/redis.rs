@@ -25,7 +25,9 @@ fn options() -> RedisOptions {
 async fn start(options: &RedisOptions, incarnation: u128) -> Harness {
     let options = RedisOptions { incarnation, ..options.clone() };
     let store = RedisStore::open(&options).await.unwrap();
-    Harness::start_with(OPTIONS, Arc::new(store)).await
+    let harness = Harness::start_with(OPTIONS, Arc::new(store)).await;
+    harness.rng.reseed(u64::try_from(incarnation).unwrap() << 32);
+    harness
 }
 
 fn alert(harness: &Harness) -> AlertSubmission {

@@ -121,7 +121,7 @@ mod tests {
     fn what_cannot_be_read_is_told_apart_from_nothing() {
         let unknown = message(7, 9, b"");
         let newer = [&[VERSION + 1], &ping(7, 5)[1..]].concat();
-        let torn = &ping(7, 5)[..20];
+        let torn = &ping(8, 5)[..20];
         let garbage = message(7, NOTICES, &[1, 0xff, 0xff]);
         let short = message(8, PING, b"");
         for message in [&unknown[..], &newer, torn, &garbage, b"", &short] {
