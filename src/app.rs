@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use araldo_actors::pipeline::{self, Ports, Running, StartError};
+use araldo_actors::pipeline::{self, NodeOptions, Ports, Running, StartError};
 use araldo_actors::port::store::StoreError;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -218,11 +218,18 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let tokens = Tokens { folder: &config.store.path, shelf: store.shelf() };
     let Routes { routes, relay } =
         route::all(&config.routes, tokens, &links).map_err(ServeError::Routes)?;
+    let node = NodeOptions {
+        id: config.node.id.clone(),
+        incarnation,
+        address: format!("http://{}", listener.local_addr()?),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
     let ports = Ports {
         store: store.port(),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
-        cluster: None,
+        cluster: store.membership(&node),
+        budget: store.budget(),
     };
     first_key::ensure(&store, &config.store.admin_key_file()).await?;
     let running = pipeline::start(settings::engine(&config, &secret), ports, routes).await?;
@@ -230,6 +237,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let citizens = citizen::side(&config, issuer, links, post);
     let http = Http {
         engine: running.engine.clone(),
+        node,
         metrics: metrics.handle.clone(),
         options: config.http,
         citizens,

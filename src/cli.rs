@@ -10,6 +10,7 @@ mod alert;
 mod check_config;
 mod citizens;
 mod client;
+mod cluster;
 mod demo;
 mod duration;
 mod error;
@@ -89,6 +90,9 @@ enum Command {
     Alert(alert::Alert),
     /// Where one message, or everything, stands.
     Status(status::Status),
+    /// Nodes that share a store, and who has which partition.
+    #[command(subcommand)]
+    Cluster(cluster::Cluster),
     /// Mint a citizen's token for development.
     Token(token::Token),
     /// Show the configuration in force, or everything that is wrong with it.
@@ -139,6 +143,7 @@ fn dispatch(arguments: Arguments) -> Result<(), CliError> {
         Command::Send(command) => command.run(global),
         Command::Alert(command) => command.run(global),
         Command::Status(command) => command.run(global),
+        Command::Cluster(command) => command.run(global),
         Command::Token(command) => command.run(global),
         Command::CheckConfig(command) => command.run(global),
         Command::Migrate(command) => command.run(global),

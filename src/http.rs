@@ -32,6 +32,7 @@ mod system;
 mod validate;
 
 use araldo_actors::engine::Engine;
+use araldo_actors::pipeline::NodeOptions;
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusHandle;
 use utoipa_axum::router::OpenApiRouter;
@@ -49,6 +50,8 @@ use citizen::Citizens;
 pub struct Http {
     /// The engine it speaks for.
     pub engine: Engine,
+    /// This process as others name it.
+    pub node: NodeOptions,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
     /// Limits.
@@ -96,6 +99,7 @@ fn routes() -> OpenApiRouter<App> {
         .routes(routes!(operator::alert::resume))
         .routes(routes!(operator::alert::cancel))
         .routes(routes!(operator::status::read))
+        .routes(routes!(operator::cluster::read))
         .routes(routes!(system::health::alive))
         .routes(routes!(system::health::ready))
         .routes(routes!(system::metrics::render))

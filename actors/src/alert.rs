@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::cluster::Outbox;
 use crate::directory::Directory;
 use crate::domain::alert::{AlertRecord, AlertStatus};
 use crate::domain::id::{MessageId, PartitionId};
@@ -59,6 +60,7 @@ pub struct AlertBoard {
     store: Arc<dyn Store>,
     directory: Arc<Directory>,
     partitions: Arc<[PartitionHandle]>,
+    outbox: Arc<Outbox>,
     list: Mutex<List>,
     /// Raised with each change of the list.
     version: AtomicU64,
@@ -79,6 +81,7 @@ impl AlertBoard {
             store,
             directory,
             partitions,
+            outbox: Arc::default(),
             list: Mutex::default(),
             version: AtomicU64::new(0),
             metrics: AlertMetrics::new(),
@@ -88,6 +91,11 @@ impl AlertBoard {
         }
         board.show();
         Ok(board)
+    }
+
+    /// The same, telling other nodes of what ends here.
+    pub(crate) fn telling(self, outbox: Arc<Outbox>) -> Self {
+        Self { outbox, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, List> {
@@ -117,7 +125,12 @@ impl AlertBoard {
 
     fn add(&self, record: AlertRecord) -> Option<Arc<RunningAlert>> {
         let service = self.directory.service(&record.alert.service);
+        let cancelling = record.cancelling_since;
         let made = Arc::new(RunningAlert::new(record, service.as_deref()));
+        if let Some(at) = cancelling {
+            // Nobody else knows it yet.
+            let _ = made.stop(AlertStatus::Cancelled, at);
+        }
         let mut list = self.lock();
         if let Some(known) = list.open.iter().find(|one| one.alert.id == made.alert.id) {
             return Some(Arc::clone(known));
@@ -150,30 +163,66 @@ impl AlertBoard {
     }
 
     /// Takes up what the store has and the board has not: whoever submitted or
-    /// changed it hung up in the middle.
+    /// changed an alert hung up in the middle, or is another node.
     ///
     /// # Errors
     /// As [`AlertStore::open_alerts`](crate::port::alert_store::AlertStore).
     pub async fn reconcile(&self) -> Result<(), StoreError> {
-        for record in self.store.open_alerts().await? {
-            match self.get(record.alert.id) {
-                Some(known) if known.status() != record.status => self.follow(&known).await?,
-                Some(_) => {}
-                None => drop(self.adopt(record)),
+        let before = self.all();
+        let open = self.store.open_alerts().await?;
+        for known in before {
+            let record = open.iter().find(|record| record.alert.id == known.alert.id);
+            if record.is_none_or(|record| known.differs(record)) {
+                self.follow(&known).await?;
+            }
+        }
+        for record in open {
+            if self.get(record.alert.id).is_none() {
+                drop(self.adopt(record));
             }
         }
         self.show();
         Ok(())
     }
 
-    /// Takes over whether an alert is paused from the store.
-    async fn follow(&self, alert: &RunningAlert) -> Result<(), StoreError> {
-        let _turn = alert.changing.lock().await;
-        if let Some(record) = self.store.alert(alert.alert.id).await? {
-            alert.follow(record.status);
-            self.poke();
+    /// Takes an alert up as the store has it: another node accepted or changed
+    /// it.
+    ///
+    /// # Errors
+    /// As [`AlertStore::alert`](crate::port::alert_store::AlertStore::alert).
+    pub async fn look(&self, id: MessageId) -> Result<(), StoreError> {
+        if let Some(known) = self.get(id) {
+            return self.follow(&known).await;
+        }
+        if let Some(record) = self.store.alert(id).await?.filter(|one| !one.status.is_final()) {
+            drop(self.adopt(record));
         }
         Ok(())
+    }
+
+    /// Takes over from the store where an alert stands.
+    pub(crate) async fn follow(&self, alert: &RunningAlert) -> Result<(), StoreError> {
+        let _turn = alert.changing.lock().await;
+        let Some(record) = self.store.alert(alert.alert.id).await? else { return Ok(()) };
+        if record.status.is_final() {
+            self.end(alert, record.status);
+        } else {
+            alert.follow(record.status);
+            if let Some(at) = record.cancelling_since {
+                // It may be stopped already.
+                let _ = alert.stop(AlertStatus::Cancelled, at);
+            }
+        }
+        self.show();
+        self.poke();
+        Ok(())
+    }
+
+    /// Takes an alert off whose final status is stored.
+    fn end(&self, alert: &RunningAlert, status: AlertStatus) {
+        alert.settle(status);
+        self.lock().end(alert.alert.id);
+        self.version.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Pauses an alert, or lets it go on. Durable when this returns, and no
@@ -229,7 +278,7 @@ impl AlertBoard {
         partition: PartitionId,
         now: Millis,
     ) -> Result<(), StoreError> {
-        if !alert.close(partition) {
+        if !self.store.close_alert(alert.alert.id, partition).await? {
             return Ok(());
         }
         let _turn = alert.changing.lock().await;
@@ -239,9 +288,8 @@ impl AlertBoard {
         };
         let open = [AlertStatus::Running, AlertStatus::Paused];
         let stored = self.store.set_alert_status(alert.alert.id, &open, to, now).await?;
-        alert.settle(stored.map_or(to, |record| record.status));
-        self.lock().end(alert.alert.id);
-        self.version.fetch_add(1, Ordering::AcqRel);
+        self.end(alert, stored.map_or(to, |record| record.status));
+        self.outbox.alert(alert.alert.id);
         self.show();
         self.poke();
         tracing::info!(alert = %alert.alert.id, status = ?alert.status(), "alert ended");

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::domain::id::PartitionId;
 use crate::domain::lane::ByLane;
 
 pub use crate::domain::route::{RouteState, RouteView};
@@ -19,6 +20,21 @@ pub struct PartitionGauges {
     pub active: AtomicU64,
     /// Set once the partition has been taken over and checked.
     pub open: std::sync::atomic::AtomicBool,
+}
+
+impl PartitionGauges {
+    /// Journal entries whose turn is not yet recorded, of all lanes.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.messages.values().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The partition is not this process' any more.
+    pub(crate) fn clear(&self) {
+        self.open.store(false, Ordering::Release);
+        self.messages.values().for_each(|count| count.store(0, Ordering::Relaxed));
+        self.deliveries.store(0, Ordering::Relaxed);
+        self.active.store(0, Ordering::Relaxed);
+    }
 }
 
 /// Everything the actors show.
@@ -41,6 +57,11 @@ impl Board {
     /// The gauges of partition `index`.
     pub(crate) fn partition(&self, index: u16) -> &PartitionGauges {
         &self.partitions[usize::from(index)]
+    }
+
+    /// Whether a partition is this process' and has been taken over.
+    pub(crate) fn is_open(&self, partition: PartitionId) -> bool {
+        self.partition(partition.0).open.load(Ordering::Acquire)
     }
 
     /// Messages whose turn is not yet recorded.

@@ -124,6 +124,13 @@ impl Directory {
         all
     }
 
+    /// Takes over what the store has.
+    pub(crate) fn replace(&self, registry: Registry) {
+        let Tables { organizations, services, keys } =
+            Self::new(registry).0.into_inner().unwrap_or_else(PoisonError::into_inner);
+        *self.write() = Tables { organizations, services, keys };
+    }
+
     pub(crate) fn put_organization(&self, organization: Organization) {
         let mut tables = self.write();
         for service in tables.services.values_mut() {

@@ -1,13 +1,13 @@
 //! The handle the outside holds: submit, read, and change what the operators
 //! and citizens own. Cheap to clone; hides the actors and the store.
 
-use futures_util::future::join_all;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, oneshot};
 
 use crate::alert::AlertBoard;
 use crate::board::Board;
+use crate::cluster::{Gate, Outbox, Peers};
 use crate::directory::Directory;
 use crate::domain::books::Books;
 use crate::domain::citizen::Citizen;
@@ -18,23 +18,23 @@ use crate::domain::id::{AddressId, MessageId, PartitionId};
 use crate::domain::inbox::{InboxEntry, InboxEvents, InboxItem, InboxRange, MarkChange};
 use crate::domain::lane::Lane;
 use crate::domain::message::{Content, FeatureLevel, Message};
+use crate::domain::notice::Notice;
 use crate::domain::service::{ApiKey, Organization, Service};
 use crate::domain::time::Millis;
 use crate::erasure::Eraser;
 use crate::live::{LiveRefused, LiveSession};
 use crate::message::hub::{self, HubHandle, HubMessage};
-use crate::message::partition::{self, PartitionHandle, PartitionMessage};
+use crate::message::partition::{self, PartitionHandle};
+use crate::pipeline::Membership;
 use crate::policy::admission::{Admission, Permit};
 use crate::port::clock::Clock;
 use crate::port::rng::Rng;
 use crate::port::store::{Acceptance, IdempotencyClaim, Store, StoreError, Swap, Upsert, Written};
 
 mod alert;
+mod cluster;
 
 pub use alert::{AlertError, AlertSubmission, SubmitAlertError, SubmittedAlert};
-
-/// Between looks at a partition that is being restarted.
-const RESTART_PAUSE: Duration = Duration::from_millis(20);
 
 /// How often a change is tried again when somebody else wrote in between.
 const SWAPS: usize = 16;
@@ -107,6 +107,10 @@ pub(crate) struct Inner {
     pub(crate) hubs: Arc<[HubHandle]>,
     pub(crate) alerts: Arc<AlertBoard>,
     pub(crate) eraser: Eraser,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) membership: Option<Membership>,
     /// Held over a write of the registry, so that store and directory see
     /// concurrent writes in the same order.
     pub(crate) registering: Mutex<()>,
@@ -143,7 +147,10 @@ impl Engine {
         drop(permit);
         match acceptance {
             Acceptance::Accepted { id, sequence } => {
-                self.partition_of(&submission.recipient).appended(lane, sequence);
+                if !self.partition_of(&submission.recipient).appended(lane, sequence + 1) {
+                    let partition = self.partition_id(&submission.recipient);
+                    self.0.outbox.arrived(partition, lane, sequence + 1);
+                }
                 Ok(id)
             }
             Acceptance::Replayed { id } => Ok(id),
@@ -154,7 +161,7 @@ impl Engine {
     fn admit(&self, lane: Lane) -> Result<Permit, SubmitError> {
         self.0
             .admission
-            .admit(lane, &self.0.board.waiting())
+            .admit(lane, &self.waiting())
             .map_err(|retry_after| SubmitError::Overloaded { retry_after })
     }
 
@@ -162,9 +169,16 @@ impl Engine {
         partition::home(&self.0.partitions, citizen)
     }
 
+    fn partition_id(&self, citizen: &FiscalCode) -> PartitionId {
+        PartitionId::of(citizen, self.count())
+    }
+
+    fn count(&self) -> u16 {
+        u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX)
+    }
+
     fn hub_of(&self, citizen: &FiscalCode) -> &HubHandle {
-        let count = u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX);
-        hub::of(&self.0.hubs, PartitionId::of(citizen, count))
+        hub::of(&self.0.hubs, self.partition_id(citizen))
     }
 
     /// A message with its state, if `recipient` has it.
@@ -230,6 +244,8 @@ impl Engine {
         let entry = self.0.store.mark(citizen, message, change).await?;
         if entry.is_some() {
             self.hub_of(&citizen).ring(std::iter::once(&citizen));
+            let slot = std::iter::once(hub::slot(&citizen));
+            self.0.outbox.rung(self.partition_id(&citizen), slot);
         }
         Ok(entry)
     }
@@ -290,7 +306,7 @@ impl Engine {
             let citizen = change(present).map_err(ChangeError::Refused)?;
             match self.0.store.swap_citizen(citizen, expected).await? {
                 Swap::Stored(citizen) => {
-                    self.citizen_changed(code).await;
+                    self.citizens_changed(&[code]).await?;
                     return Ok(*citizen);
                 }
                 Swap::AddressTaken => return Err(ChangeError::AddressTaken),
@@ -321,6 +337,7 @@ impl Engine {
         self.hub_of(&code).address.cast(HubMessage::Revoke { citizen: code, done: Some(done) });
         // No answer: the hub has fallen, and its sessions with it.
         let _ = closed.await;
+        self.tell(&[Notice::Revoked { citizen: code }]).await?;
         Ok(citizen)
     }
 
@@ -370,22 +387,9 @@ impl Engine {
         let upserts = self.0.store.put_citizens(citizens).await?;
         let updated =
             codes.iter().zip(&upserts).filter(|(_, upsert)| upsert.written == Written::Updated);
-        join_all(updated.map(|(code, _)| self.citizen_changed(*code))).await;
+        let updated: Vec<_> = updated.map(|(code, _)| *code).collect();
+        self.citizens_changed(&updated).await?;
         Ok(upserts)
-    }
-
-    /// Waits until the citizen's partition has taken the new record up. While
-    /// the partition is being restarted, tickets of the old generation might
-    /// still start: so a new one must have answered.
-    async fn citizen_changed(&self, citizen: FiscalCode) {
-        loop {
-            let (done, taken_up) = oneshot::channel();
-            let told = PartitionMessage::Changed { citizen, done };
-            if self.partition_of(&citizen).address.cast(told) && taken_up.await.is_ok() {
-                return;
-            }
-            tokio::time::sleep(RESTART_PAUSE).await;
-        }
     }
 
     /// The registry in memory.
@@ -402,7 +406,7 @@ impl Engine {
         let _turn = self.0.registering.lock().await;
         self.0.store.put_organization(organization.clone()).await?;
         self.0.directory.put_organization(organization);
-        Ok(())
+        self.tell(&[Notice::Registered]).await
     }
 
     /// Writes a service, new or known. Switching it off stops what is queued.
@@ -413,7 +417,7 @@ impl Engine {
         let _turn = self.0.registering.lock().await;
         self.0.store.put_service(service.clone()).await?;
         self.0.directory.put_service(Arc::new(service));
-        Ok(())
+        self.tell(&[Notice::Registered]).await
     }
 
     /// Writes a key.
@@ -424,7 +428,7 @@ impl Engine {
         let _turn = self.0.registering.lock().await;
         self.0.store.put_key(key.clone()).await?;
         self.0.directory.put_key(key);
-        Ok(())
+        self.tell(&[Notice::Registered]).await
     }
 
     /// Removes a key; `false` when there was none.
@@ -435,6 +439,7 @@ impl Engine {
         let _turn = self.0.registering.lock().await;
         let found = self.0.store.remove_key(id).await?;
         self.0.directory.remove_key(id);
+        self.tell(&[Notice::Registered]).await?;
         Ok(found)
     }
 
@@ -443,8 +448,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::books`].
     pub async fn books(&self) -> Result<Books, StoreError> {
-        let count = u16::try_from(self.0.partitions.len()).unwrap_or(u16::MAX);
-        let all: Vec<_> = (0..count).map(PartitionId).collect();
+        let all: Vec<_> = (0..self.count()).map(PartitionId).collect();
         self.0.store.books(&all).await
     }
 

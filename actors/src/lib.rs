@@ -14,6 +14,8 @@
 
 pub mod alert;
 pub mod board;
+pub mod budget;
+mod cluster;
 pub mod directory;
 pub mod domain;
 pub mod engine;

@@ -12,8 +12,10 @@ use crate::domain::lane::{ByLane, Lane};
 use crate::live::{LiveRefused, LiveSession};
 
 mod alert;
+mod cluster;
 
 pub(crate) use alert::{AlertMetrics, ShownWalk, WalkMetrics};
+pub(crate) use cluster::ClusterMetrics;
 
 /// Attempts answered, by route and kind of answer.
 pub const ATTEMPTS: &str = "araldo_attempts_total";
@@ -59,8 +61,24 @@ pub const WALK_RETRIED: &str = "araldo_alert_deliveries_retried_total";
 /// Members of an audience found, by walk.
 pub const WALK_RECIPIENTS: &str = "araldo_alert_recipients_total";
 
+/// Nodes that this one knows to live.
+pub const CLUSTER_NODES: &str = "araldo_cluster_nodes";
+/// Partitions that this node has.
+pub const CLUSTER_PARTITIONS: &str = "araldo_cluster_partitions_held";
+/// How long this node's own voice took to come back.
+pub const CLUSTER_ECHO: &str = "araldo_cluster_echo_seconds";
+/// Times that notices may have been missed.
+pub const CLUSTER_GAPS: &str = "araldo_cluster_gaps_total";
+/// Leases lost.
+pub const CLUSTER_LEASES_LOST: &str = "araldo_cluster_leases_lost_total";
+/// Writes refused because the partition had a newer owner.
+pub const CLUSTER_FENCED: &str = "araldo_cluster_fenced_total";
+/// Signs of life that could not be given.
+pub const CLUSTER_BEATS_MISSED: &str = "araldo_cluster_beats_missed_total";
+
 /// Tells the recorder what each metric means.
 pub fn describe() {
+    cluster::describe();
     describe_counter!(ATTEMPTS, "Attempts answered, by route and kind of answer");
     describe_counter!(
         REFUSALS,

@@ -1,7 +1,7 @@
 //! The assembly: spawns and wires all actors in one function, sink first, so
 //! that everyone's addressee lives before anyone can speak to it.
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join_all, join3};
 use ractor::{Actor, ActorRef, SpawnErr};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -10,18 +10,23 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::actor::citizen::World;
+use crate::actor::herald::{self, Herald};
 use crate::actor::hub::{self, HUBS, House, Hub};
+use crate::actor::keeper::{self, Keeper, KeeperMessage};
 use crate::actor::partition::{self, Partition};
 use crate::actor::route::{self, Route};
 use crate::actor::sweeper::{Broom, Sweeper};
+use crate::actor::teller::{self, Teller};
 use crate::actor::ticker::{Audience, Ticker};
 use crate::alert::AlertBoard;
 use crate::board::Board;
+use crate::budget::LocalBudget;
+use crate::cluster::{Gate, Outbox, Peers};
 use crate::directory::Directory;
 use crate::domain::id::{NodeId, PartitionId, RouteId};
 use crate::domain::notification::Carrier;
 use crate::engine::{Engine, Inner};
-use crate::erasure::{Eraser, ErasureKey};
+use crate::erasure::{Eraser, ErasureKey, Requests};
 use crate::live::LiveLimits;
 use crate::message::hub::HubHandle;
 use crate::message::partition::{PartitionHandle, PartitionMessage};
@@ -29,8 +34,10 @@ use crate::message::route::{RouteHandle, RouteMessage};
 use crate::policy::admission::{Admission, AdmissionLimits};
 use crate::policy::backoff::RetryPolicy;
 use crate::policy::breaker::BreakerLimits;
+use crate::policy::rate::Rate;
 use crate::policy::restart::Intensity;
 use crate::policy::turn::{RouteEntry, RouteTable};
+use crate::port::budget::Budget;
 use crate::port::clock::Clock;
 use crate::port::cluster::Cluster;
 use crate::port::provider::Connector;
@@ -92,6 +99,9 @@ pub struct Ports {
     pub rng: Arc<dyn Rng>,
     /// The nodes that share the store; none: this process is the only one.
     pub cluster: Option<Membership>,
+    /// What routes may start, of all nodes together; none: this process shares
+    /// its routes with nobody.
+    pub budget: Option<Arc<dyn Budget>>,
 }
 
 /// One configured route.
@@ -108,6 +118,8 @@ pub struct RouteOptions {
     pub retry: RetryPolicy,
     /// When to stop knocking.
     pub breaker: BreakerLimits,
+    /// Attempts a second of all nodes together; none: no limit.
+    pub rate: Option<Rate>,
 }
 
 /// Why the engine could not start.
@@ -136,6 +148,8 @@ pub struct Running {
     pub engine: Engine,
     handles: Arc<[PartitionHandle]>,
     routes: Vec<Address<RouteMessage>>,
+    /// Who has the partitions, if this process is one of several.
+    keeper: Option<Address<KeeperMessage>>,
     root: ActorRef<()>,
     ended: JoinHandle<()>,
 }
@@ -151,6 +165,7 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let directory = Arc::new(Directory::new(ports.store.registry().await?));
     let board = Arc::new(Board::new(options.partitions));
+    let shared = Shared::new(ports.cluster.as_ref());
     let handles: Arc<[PartitionHandle]> =
         (0..options.partitions).map(|_| PartitionHandle::default()).collect();
     let world = Arc::new(World {
@@ -161,27 +176,30 @@ pub async fn start(
     });
     let hubs = hubs(&options);
     let (store, services) = (Arc::clone(&ports.store), Arc::clone(&directory));
-    let alerts = Arc::new(AlertBoard::open(store, services, Arc::clone(&handles)).await?);
-    let assembly = Assembly { options, ports, board, handles, hubs, alerts, world };
+    let alerts = AlertBoard::open(store, services, Arc::clone(&handles)).await?;
+    let alerts = Arc::new(alerts.telling(Arc::clone(&shared.outbox)));
+    let budget = budget(&ports);
+    let assembly = Assembly { options, ports, board, budget, handles, hubs, alerts, world, shared };
     let contexts: Vec<_> = routes.into_iter().map(|route| assembly.route(route)).collect();
     let reached: Vec<_> = contexts.iter().map(|context| context.handle.clone()).collect();
     let (push, email) = contexts.into_iter().partition(|context| context.carrier != Carrier::Email);
     let routes_of = |contexts: Vec<_>| contexts.into_iter().map(route_child).collect();
-    let slices = assembly.partitions(&reached).into_iter().map(partition_child).collect();
+    let mut members = assembly.members(&reached);
     let routes: Vec<_> = reached.into_iter().map(|handle| handle.address).collect();
     let audience = Audience { partitions: Arc::clone(&assembly.handles), routes: routes.clone() };
     let broom = assembly.broom();
-    let root = assembly.children(vec![
+    let mut children = vec![
         supervisor_child("push", assembly.children(routes_of(push))),
         supervisor_child("email", assembly.children(routes_of(email))),
         supervisor_child("in-app", assembly.children(assembly.live())),
-        supervisor_child("partitions", assembly.children(slices)),
-        Child::of("ticker", || Ticker, move |_| audience.clone()),
-        Child::of("sweeper", || Sweeper, move |_| broom.clone()),
-    ]);
-    let (root, ended) = Actor::spawn(None, Supervisor, root).await?;
+    ];
+    children.append(&mut members);
+    children.push(Child::of("ticker", || Ticker, move |_| audience.clone()));
+    children.push(Child::of("sweeper", || Sweeper, move |_| broom.clone()));
+    let (root, ended) = Actor::spawn(None, Supervisor, assembly.children(children)).await?;
     let eraser = assembly.eraser();
-    let Assembly { options, ports, board, handles, hubs, alerts, .. } = assembly;
+    let Assembly { options, ports, board, handles, hubs, alerts, shared, .. } = assembly;
+    let Shared { gate, outbox, peers, keeper, .. } = shared;
     let engine = Engine::new(Inner {
         store: ports.store,
         clock: ports.clock,
@@ -193,14 +211,26 @@ pub async fn start(
         hubs,
         alerts,
         eraser,
+        gate,
+        outbox,
+        peers,
+        membership: ports.cluster,
         registering: tokio::sync::Mutex::new(()),
     });
-    Ok(Running { engine, handles, routes, root, ended })
+    Ok(Running { engine, handles, routes, keeper, root, ended })
 }
 
 impl RouteOptions {
     fn entry(&self) -> RouteEntry {
         RouteEntry { id: self.id.clone(), carrier: self.carrier, retry: self.retry }
+    }
+}
+
+/// What routes draw from: the fleet's budgets, or those of this process.
+fn budget(ports: &Ports) -> Arc<dyn Budget> {
+    match &ports.budget {
+        Some(shared) => Arc::clone(shared),
+        None => Arc::new(LocalBudget::new(Arc::clone(&ports.clock))),
     }
 }
 
@@ -216,13 +246,102 @@ struct Assembly {
     options: EngineOptions,
     ports: Ports,
     board: Arc<Board>,
+    budget: Arc<dyn Budget>,
     handles: Arc<[PartitionHandle]>,
     hubs: Arc<[HubHandle]>,
     alerts: Arc<AlertBoard>,
     world: Arc<World>,
+    shared: Shared,
+}
+
+/// What joins this process to the others, or keeps it by itself.
+struct Shared {
+    gate: Arc<Gate>,
+    outbox: Arc<Outbox>,
+    peers: Arc<Peers>,
+    requests: Arc<Requests>,
+    keeper: Option<Address<KeeperMessage>>,
+}
+
+impl Shared {
+    fn new(membership: Option<&Membership>) -> Self {
+        let (gate, outbox) = match membership {
+            None => (Gate::open(), Outbox::default()),
+            Some(_) => (Gate::closed(), Outbox::clustered()),
+        };
+        Self {
+            gate: Arc::new(gate),
+            outbox: Arc::new(outbox),
+            peers: Arc::default(),
+            requests: Arc::default(),
+            keeper: membership.map(|_| Address::default()),
+        }
+    }
 }
 
 impl Assembly {
+    /// Who has the partitions: a supervisor has all of them, or a keeper those
+    /// that are meant for this process, with who tells the others and who hears
+    /// them. The herald comes before the keeper: it hears what is told from the
+    /// first sign of life on.
+    fn members(&self, routes: &[RouteHandle]) -> Vec<Child> {
+        let slices = self.partitions(routes);
+        let (Some(membership), Some(keeper)) = (&self.ports.cluster, &self.shared.keeper) else {
+            let slices = slices.into_iter().map(partition_child).collect();
+            return vec![supervisor_child("partitions", self.children(slices))];
+        };
+        let (outbox, cluster) = (Arc::clone(&self.shared.outbox), Arc::clone(&membership.cluster));
+        let teller = Arc::new(teller::Context { outbox, cluster });
+        let herald = Arc::new(self.herald(membership, keeper, routes));
+        let keeper = Arc::new(self.keeper(membership, keeper, slices));
+        vec![
+            Child::of("teller", || Teller, move |_| Arc::clone(&teller)),
+            Child::of("herald", || Herald, move |_| Arc::clone(&herald)),
+            Child::of("keeper", || Keeper, move |_| Arc::clone(&keeper)),
+        ]
+    }
+
+    fn herald(
+        &self,
+        membership: &Membership,
+        keeper: &Address<KeeperMessage>,
+        routes: &[RouteHandle],
+    ) -> herald::Context {
+        herald::Context {
+            cluster: Arc::clone(&membership.cluster),
+            store: Arc::clone(&self.ports.store),
+            gate: Arc::clone(&self.shared.gate),
+            directory: Arc::clone(&self.world.directory),
+            alerts: Arc::clone(&self.alerts),
+            partitions: Arc::clone(&self.handles),
+            hubs: Arc::clone(&self.hubs),
+            routes: routes.to_vec(),
+            keeper: keeper.clone(),
+            eraser: self.eraser(),
+            told: tokio::sync::Mutex::new(membership.cluster.listen()),
+        }
+    }
+
+    fn keeper(
+        &self,
+        membership: &Membership,
+        keeper: &Address<KeeperMessage>,
+        slices: Vec<Arc<partition::Context>>,
+    ) -> keeper::Context {
+        keeper::Context {
+            cluster: Arc::clone(&membership.cluster),
+            node: membership.node.clone(),
+            slices,
+            board: Arc::clone(&self.board),
+            clock: Arc::clone(&self.ports.clock),
+            peers: Arc::clone(&self.shared.peers),
+            outbox: Arc::clone(&self.shared.outbox),
+            intensity: self.options.intensity,
+            address: keeper.clone(),
+            generations: AtomicU64::new(0),
+        }
+    }
+
     fn route(&self, route: RouteOptions) -> Arc<route::Context> {
         Arc::new(route::Context {
             handle: RouteHandle::new(route.id),
@@ -231,9 +350,13 @@ impl Assembly {
             connections: route.connections,
             breaker: route.breaker,
             guard: Arc::default(),
+            gate: Arc::clone(&self.shared.gate),
+            outbox: Arc::clone(&self.shared.outbox),
             intensity: self.options.intensity,
             clock: Arc::clone(&self.ports.clock),
             board: Arc::clone(&self.board),
+            rate: route.rate,
+            budget: Arc::clone(&self.budget),
         })
     }
 
@@ -248,6 +371,9 @@ impl Assembly {
                 handles: Arc::clone(&self.handles),
                 routes: routes.to_vec(),
                 current: Arc::new(AtomicU64::new(0)),
+                epoch: AtomicU64::new(0),
+                leased_for: self.ports.cluster.as_ref().map(|one| one.cluster.lease()),
+                outbox: Arc::clone(&self.shared.outbox),
                 hubs: Arc::clone(&self.hubs),
                 alerts: Arc::clone(&self.alerts),
             })
@@ -267,7 +393,13 @@ impl Assembly {
     }
 
     fn eraser(&self) -> Eraser {
-        Eraser { key: self.options.erasure_key, partitions: Arc::clone(&self.handles) }
+        Eraser {
+            key: self.options.erasure_key,
+            partitions: Arc::clone(&self.handles),
+            cluster: self.ports.cluster.as_ref().map(|one| Arc::clone(&one.cluster)),
+            rng: Arc::clone(&self.ports.rng),
+            requests: Arc::clone(&self.shared.requests),
+        }
     }
 
     fn broom(&self) -> Broom {
@@ -326,10 +458,14 @@ impl Running {
     /// not finished within `deadline` is left to the next start.
     pub async fn shutdown(self, deadline: Duration) {
         let routes = drain(&self.routes, |route, done| route.cast(RouteMessage::Drain { done }));
-        let partitions = drain(&self.handles, |partition, done| {
+        // A keeper drains its partitions and gives them back.
+        let keeper: Vec<_> = self.keeper.into_iter().collect();
+        let left = drain(&keeper, |keeper, done| keeper.cast(KeeperMessage::Leave { done }));
+        let alone = if keeper.is_empty() { &self.handles[..] } else { &[] };
+        let partitions = drain(alone, |partition, done| {
             partition.address.cast(PartitionMessage::Drain { done })
         });
-        let drained = join(routes, partitions);
+        let drained = join3(routes, partitions, left);
         if tokio::time::timeout(deadline, drained).await.is_err() {
             tracing::warn!("not everything in flight finished in time; it will be repeated");
         }

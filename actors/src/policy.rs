@@ -9,6 +9,8 @@ pub mod breaker;
 pub(crate) mod fixture;
 pub mod lanes;
 pub mod notice;
+pub mod ownership;
+pub mod rate;
 pub mod refusals;
 pub mod restart;
 pub mod routing;

@@ -3,6 +3,7 @@
 //! in-memory store).
 
 pub mod alert_store;
+pub mod budget;
 pub mod clock;
 pub mod cluster;
 pub mod provider;

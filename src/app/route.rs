@@ -9,6 +9,7 @@ use araldo_actors::domain::notification::Carrier;
 use araldo_actors::pipeline::RouteOptions;
 use araldo_actors::policy::backoff::RetryPolicy;
 use araldo_actors::policy::breaker::BreakerLimits;
+use araldo_actors::policy::rate::Rate;
 use araldo_actors::port::provider::Connector;
 
 use super::ServeError;
@@ -76,6 +77,7 @@ fn options(config: &RouteConfig, carrier: Carrier, connector: Arc<dyn Connector>
         connections: config.connections,
         retry: RetryPolicy { base: config.retry_base, max: config.retry_max, budget: RETRY_BUDGET },
         breaker: BREAKER,
+        rate: Rate::per_second(config.rate_per_second),
     }
 }
 

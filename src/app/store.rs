@@ -13,6 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use araldo_actors::pipeline::{Membership, NodeOptions};
+use araldo_actors::port::budget::Budget;
 use araldo_actors::port::store::Store;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
@@ -64,6 +66,23 @@ impl OpenedStore {
         match self {
             Self::Embedded(_) => None,
             Self::Redis(store) => Some(Arc::new(Registers(Arc::clone(store)))),
+        }
+    }
+
+    /// This process among those that share the store; none where none can.
+    pub(super) fn membership(&self, node: &NodeOptions) -> Option<Membership> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(Membership { cluster: store.clone(), node: node.clone() }),
+        }
+    }
+
+    /// What routes may start, of all nodes together; none: no other can have
+    /// routes to the same accounts.
+    pub(super) fn budget(&self) -> Option<Arc<dyn Budget>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(store.clone()),
         }
     }
 
@@ -131,6 +150,7 @@ pub(super) fn options(
         replicas: redis.replicas,
         confirmed_within: redis.confirm,
         answered_within: redis.answer,
+        lease: config.node.lease,
         ..RedisOptions::new(servers, config.engine.partitions, incarnation)
     })
 }

@@ -12,6 +12,9 @@ use super::types::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
 /// in its progress and in metrics.
 const WALK: &str = "inbox";
 
+/// Highest `rate_per_second`.
+const HIGHEST_RATE: u64 = 1_000_000;
+
 /// Reads every route whose kind is known.
 pub fn read_all(reader: &Reader<'_>) -> Vec<RouteConfig> {
     reader.route_names().into_iter().filter_map(|name| read(reader, name)).collect()
@@ -47,12 +50,21 @@ fn read(reader: &Reader<'_>, name: &str) -> Option<RouteConfig> {
         Provider::Smtp(_) => reader.size(&key("sessions"), 1..=256),
         _ => reader.size(&key("connections"), 1..=256),
     };
+    let rate = reader.whole(&key("rate_per_second"), 0..=HIGHEST_RATE);
     if name == WALK {
         reader
             .refuse(&key("kind"), "a route cannot be named \"inbox\": alerts have a walk so named");
     }
     match RouteId::parse(name) {
-        Ok(id) => Some(RouteConfig { id, provider, connections, retry_base, retry_max }),
+        Ok(id) => Some(RouteConfig {
+            id,
+            provider,
+            connections,
+            retry_base,
+            retry_max,
+            // Within the range.
+            rate_per_second: u32::try_from(rate).unwrap_or(u32::MAX),
+        }),
         Err(invalid) => {
             reader.refuse(&key("kind"), format!("the name of the route must be {}", invalid.rule));
             None

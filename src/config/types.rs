@@ -179,6 +179,8 @@ pub struct RouteConfig {
     pub retry_base: Duration,
     /// Longest delay.
     pub retry_max: Duration,
+    /// Attempts a second of all nodes together; 0: no limit.
+    pub rate_per_second: u32,
 }
 
 /// The account of a route.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use araldo_actors::domain::citizen::Citizen;
 use araldo_actors::engine::{ChangeError, Engine};
+use araldo_actors::pipeline::NodeOptions;
 use araldo_actors::port::store::StoreError;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -80,6 +81,11 @@ impl App {
             catalogue: Catalogue::default(),
             draining: watch::Sender::new(false),
         }))
+    }
+
+    /// This process as others name it.
+    pub fn node(&self) -> &NodeOptions {
+        &self.0.http.node
     }
 
     /// The citizens' side.

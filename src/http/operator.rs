@@ -6,6 +6,7 @@
 pub mod alert;
 pub mod citizen;
 pub mod citizen_line;
+pub mod cluster;
 pub mod key;
 pub mod organization;
 mod page;

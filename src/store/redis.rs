@@ -88,6 +88,7 @@ mod address;
 mod alert;
 mod base;
 mod batch;
+mod budget;
 mod citizen;
 mod cluster;
 mod due;

@@ -236,20 +236,21 @@ pub fn refresh_process() {
     metrics_process::Collector::default().collect();
 }
 
-/// Sets everything that is read from the engine at a scrape.
-pub fn refresh(books: &Books, board: &Board, uptime_seconds: u64) {
-    refresh_messages(books, board);
+/// Sets everything that is read from the engine at a scrape: totals of all
+/// partitions, and what the books of this node's `own` are against its counts.
+pub fn refresh(books: &Books, own: &Books, board: &Board, uptime_seconds: u64) {
+    refresh_messages(books, own, board);
     for channel in Channel::ALL {
         refresh_channel(channel, &books.deliveries[channel.index()]);
     }
     let pending = board.pending_deliveries();
     gauge!(DELIVERIES_PENDING).set(pending as f64);
-    gauge!(DELIVERIES_UNACCOUNTED).set(difference(books.all_deliveries().open(), pending));
+    gauge!(DELIVERIES_UNACCOUNTED).set(difference(own.all_deliveries().open(), pending));
     refresh_board(board);
     gauge!(UPTIME).set(uptime_seconds as f64);
 }
 
-fn refresh_messages(books: &Books, board: &Board) {
+fn refresh_messages(books: &Books, own: &Books, board: &Board) {
     let totals = &books.messages;
     counter!(MESSAGES_ACCEPTED).absolute(totals.accepted);
     let ended = |status: &'static str, reason: &'static str, count: u64| {
@@ -264,7 +265,7 @@ fn refresh_messages(books: &Books, board: &Board) {
     ended("quarantined", "", totals.quarantined);
     let pending = board.pending_messages();
     gauge!(MESSAGES_PENDING).set(pending as f64);
-    gauge!(MESSAGES_UNACCOUNTED).set(difference(totals.open(), pending));
+    gauge!(MESSAGES_UNACCOUNTED).set(difference(own.messages.open(), pending));
 }
 
 fn refresh_channel(channel: Channel, totals: &DeliveryTotals) {

@@ -164,6 +164,14 @@ async fn the_first_steps_of_the_manual_work() {
         assert!(status.contains(part), "{status}");
     }
 
+    let cluster = terminal.done(&["cluster", "status", "--partitions"]).await.out;
+    assert!(cluster.lines().count() > 64 && cluster.contains("node-1"), "{cluster}");
+    assert!(
+        cluster.ends_with("All is well: 1 node, each of 64 partitions has one.\n"),
+        "{cluster}"
+    );
+    assert_eq!(terminal.done(&["cluster", "status", "--json"]).await.json()["lost"], 0);
+
     let keys = terminal.done(&["keys", "list", "--json"]).await.json();
     let sender = keys.as_array().unwrap().iter().find(|key| key["role"] == "sender").unwrap();
     assert!(sender.get("key").is_none_or(Value::is_null), "a key is shown once");

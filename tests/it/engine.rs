@@ -2,6 +2,7 @@
 
 mod alert;
 mod board;
+mod cluster;
 mod email;
 mod erasure;
 mod harness;
@@ -9,6 +10,7 @@ mod lane;
 mod live;
 mod preference;
 mod provider;
+mod rate;
 mod redis;
 
 use araldo::store::memory::MemoryStore;

@@ -136,8 +136,13 @@ impl House {
             cache_bytes: 4 << 20,
         };
         let store = Arc::new(EmbeddedStore::open(&options).unwrap());
-        let ports =
-            Ports { store, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), cluster: None };
+        let ports = Ports {
+            store,
+            clock: Arc::new(SystemClock),
+            rng: Arc::new(SystemRng),
+            cluster: None,
+            budget: None,
+        };
         let running = pipeline::start(http_kit::OPTIONS, ports, Vec::new()).await.unwrap();
         let engine = running.engine.clone();
         let made = key::create("test".to_owned(), Role::Admin, None, engine.now()).unwrap();
@@ -155,7 +160,7 @@ impl House {
         let links = Arc::clone(&citizens.links);
         let metrics = PrometheusBuilder::new().build_recorder().handle();
         let options = config.http.clone();
-        let http = Http { engine, metrics, options, citizens };
+        let http = Http { engine, node: http_kit::node(), metrics, options, citizens };
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(araldo::http::serve(listener, http, async {
             let _ = stopped.await;

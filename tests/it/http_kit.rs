@@ -12,10 +12,11 @@ use araldo::post::PostError;
 use araldo::secret::Secret;
 use araldo::store::memory::MemoryStore;
 use araldo::system::{SystemClock, SystemRng};
+use araldo_actors::domain::id::NodeId;
 use araldo_actors::domain::service::Role;
 use araldo_actors::erasure::ErasureKey;
 use araldo_actors::live::LiveLimits;
-use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, Running};
+use araldo_actors::pipeline::{self, EngineOptions, NodeOptions, PartitionLimits, Ports, Running};
 use araldo_actors::policy::admission::AdmissionLimits;
 use araldo_actors::policy::restart::Intensity;
 use axum::body::Body;
@@ -56,8 +57,13 @@ pub async fn api_with(change: impl FnOnce(&mut HttpConfig)) -> Api {
 /// What the API is made of, before it is served.
 pub async fn http(change: impl FnOnce(&mut HttpConfig)) -> (Running, Http, String) {
     let store = Arc::new(MemoryStore::new(OPTIONS.partitions));
-    let ports =
-        Ports { store, clock: Arc::new(SystemClock), rng: Arc::new(SystemRng), cluster: None };
+    let ports = Ports {
+        store,
+        clock: Arc::new(SystemClock),
+        rng: Arc::new(SystemRng),
+        cluster: None,
+        budget: None,
+    };
     let running = pipeline::start(OPTIONS, ports, Vec::new()).await.expect("started");
     let engine = running.engine.clone();
     let made = key::create("test".to_owned(), Role::Admin, None, engine.now()).expect("made");
@@ -65,7 +71,21 @@ pub async fn http(change: impl FnOnce(&mut HttpConfig)) -> (Running, Http, Strin
     let mut options = araldo::config::load(&Sources::default()).expect("valid").config.http;
     change(&mut options);
     let metrics = PrometheusBuilder::new().build_recorder().handle();
-    (running, Http { engine, metrics, options, citizens: citizens(|_| {}) }, made.secret)
+    (
+        running,
+        Http { engine, node: node(), metrics, options, citizens: citizens(|_| {}) },
+        made.secret,
+    )
+}
+
+/// What the process is called.
+pub fn node() -> NodeOptions {
+    NodeOptions {
+        id: NodeId::parse("node-1").expect("a name"),
+        incarnation: 0xA1,
+        address: "127.0.0.1:8080".to_owned(),
+        version: "0.0.0-test".to_owned(),
+    }
 }
 
 /// The citizens' side without any mail, its secret 32 times 7.

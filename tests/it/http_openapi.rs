@@ -30,6 +30,7 @@ fn every_path_of_the_contract_is_described() {
         ("/api/v1/alerts/{id}", "get"),
         ("/api/operator/v1/citizens", "post"),
         ("/api/operator/v1/status", "get"),
+        ("/api/operator/v1/cluster", "get"),
     ] {
         assert!(api["paths"][path][method].is_object(), "{method} {path}");
     }

@@ -27,11 +27,13 @@ async fn viewers_read_admins_write_and_senders_do_neither() {
     let created = json_of(operate(&api, Method::POST, "/keys", viewer).await).await;
     let viewer = created["key"].as_str().expect("a key");
     assert_eq!(with_key(&api, viewer, Method::GET, "/status").await, StatusCode::OK);
+    assert_eq!(with_key(&api, viewer, Method::GET, "/cluster").await, StatusCode::OK);
     assert_eq!(with_key(&api, viewer, Method::GET, "/services").await, StatusCode::OK);
     assert_eq!(with_key(&api, viewer, Method::POST, "/citizens").await, StatusCode::FORBIDDEN);
     let revoke = format!("/keys/{}", created["id"].as_str().expect("an id"));
     assert_eq!(with_key(&api, viewer, Method::DELETE, &revoke).await, StatusCode::FORBIDDEN);
     assert_eq!(with_key(&api, &sender_key, Method::GET, "/status").await, StatusCode::FORBIDDEN);
+    assert_eq!(with_key(&api, &sender_key, Method::GET, "/cluster").await, StatusCode::FORBIDDEN);
     assert_eq!(with_key(&api, "ak_x", Method::GET, "/status").await, StatusCode::UNAUTHORIZED);
     let admin = api.admin.clone();
     assert_eq!(with_key(&api, &admin, Method::DELETE, &revoke).await, StatusCode::NO_CONTENT);
@@ -177,6 +179,26 @@ async fn a_body_beyond_the_limit_is_413_and_changes_nothing() {
     assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
     let code = araldo_actors::domain::fiscal_code::FiscalCode::parse("RSSMRA85T10A562S");
     assert!(api.running.engine.citizen(code.expect("a code")).await.expect("read").is_none());
+}
+
+#[tokio::test]
+async fn a_process_with_a_store_of_its_own_is_one_node_that_has_every_partition() {
+    let api = kit::api().await;
+    let view = json_of(operate(&api, Method::GET, "/cluster", json!(null)).await).await;
+    let own = kit::node();
+    let nodes = view["nodes"].as_array().expect("nodes");
+    assert_eq!(nodes.len(), 1, "{view}");
+    assert_eq!(nodes[0]["id"], own.id.as_str());
+    assert_eq!(nodes[0]["incarnation"], format!("{:032x}", own.incarnation));
+    let count = usize::from(kit::OPTIONS.partitions);
+    assert_eq!(nodes[0]["partitions"], count);
+    let partitions = view["partitions"].as_array().expect("partitions");
+    assert!(partitions.iter().all(|row| row["node"] == own.id.as_str()), "{view}");
+    let numbers: Vec<_> = partitions.iter().map(|row| row["partition"].as_u64()).collect();
+    assert_eq!(numbers, (0..count as u64).map(Some).collect::<Vec<_>>());
+    assert_eq!((&view["lost"], &view["disputed"]), (&json!(0), &json!(0)));
+    let status = json_of(operate(&api, Method::GET, "/status", json!(null)).await).await;
+    assert_eq!(status["nodes"], json!([own.id.as_str()]));
 }
 
 #[tokio::test]

@@ -56,6 +56,7 @@ mod provider_fcm;
 mod provider_smtp;
 mod provider_smtp_secure;
 mod provider_support;
+mod rate;
 mod redis_kit;
 mod redis_store;
 mod routing_table;

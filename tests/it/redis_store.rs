@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod alert;
+mod budget;
 mod bus;
 mod cluster;
 mod cost;

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::JoinSet;
 
+use crate::cluster::Gate;
 use crate::domain::id::RouteId;
 use crate::message::connection::ConnectionMessage;
 use crate::message::route::RouteMessage;
@@ -46,6 +47,7 @@ pub(crate) struct Arguments {
     pub(crate) connector: Arc<dyn Connector>,
     /// The route's, shared by its connections.
     pub(crate) guard: Arc<RefusalGuard>,
+    pub(crate) gate: Arc<Gate>,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -155,6 +157,7 @@ impl State {
             metrics: self.metrics.clone(),
             id: self.arguments.id.clone(),
             guard: Arc::clone(&self.arguments.guard),
+            gate: Arc::clone(&self.arguments.gate),
             orders,
             granted: 0,
         };

@@ -23,18 +23,22 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use crate::actor::citizen::World;
 use crate::alert::AlertBoard;
 use crate::board::Board;
-use crate::domain::id::PartitionId;
-use crate::domain::id::RouteId;
-use crate::message::hub::{self, HubHandle};
+use crate::cluster::{Lease, Outbox};
+use crate::domain::fiscal_code::FiscalCode;
+use crate::domain::id::{Epoch, PartitionId, RouteId};
+use crate::message::hub::{self, HubHandle, HubMessage};
 use crate::message::partition::{PartitionHandle, PartitionMessage};
 use crate::message::route::RouteHandle;
 use crate::message::ticket::Home;
 use crate::metric::PartitionMetrics;
-use crate::port::store::{Opened, Store};
+use crate::port::store::{Opened, Store, StoreError};
+use crate::supervise::Address;
 
 pub(crate) use flights::RouteBook;
 pub(crate) use state::State;
@@ -60,8 +64,13 @@ pub(crate) struct Context {
     pub(crate) handles: Arc<[PartitionHandle]>,
     pub(crate) routes: Vec<RouteHandle>,
     pub(crate) current: Arc<AtomicU64>,
+    /// The epoch it was last opened under.
+    pub(crate) epoch: AtomicU64,
+    /// How long its lease lasts; none: nobody else could have it.
+    pub(crate) leased_for: Option<Duration>,
     pub(crate) hubs: Arc<[HubHandle]>,
     pub(crate) alerts: Arc<AlertBoard>,
+    pub(crate) outbox: Arc<Outbox>,
 }
 
 impl Context {
@@ -69,9 +78,45 @@ impl Context {
         &self.handles[usize::from(self.id.0)]
     }
 
-    /// The hub of all citizens of this partition.
-    fn hub(&self) -> &HubHandle {
-        hub::of(&self.hubs, self.id)
+    /// How it is reached.
+    pub(crate) fn address(&self) -> &Address<PartitionMessage> {
+        &self.handle().address
+    }
+
+    /// Whether it is this process' to work on.
+    pub(crate) fn lease(&self) -> &Arc<Lease> {
+        &self.handle().lease
+    }
+
+    /// The epoch it was last opened under.
+    pub(crate) fn epoch(&self) -> Epoch {
+        Epoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    /// Wakes the live sessions of citizens whose inbox changed, on every node.
+    fn ring<'a>(&self, citizens: impl Iterator<Item = &'a FiscalCode> + Clone) {
+        hub::of(&self.hubs, self.id).ring(citizens.clone());
+        self.outbox.rung(self.id, citizens.map(hub::slot));
+    }
+
+    /// Ends the live sessions of a citizen, on every node.
+    fn revoke(&self, citizen: FiscalCode) {
+        let hub = hub::of(&self.hubs, self.id);
+        hub.address.cast(HubMessage::Revoke { citizen, done: None });
+        self.outbox.revoked(citizen);
+    }
+
+    /// Takes it over: the lease counts from before the request.
+    async fn open(&self, generation: u64) -> Result<Opened, StoreError> {
+        let asked = Instant::now();
+        let opened = self.store.open_partition(self.id).await?;
+        self.epoch.store(opened.epoch.0, Ordering::Release);
+        self.current.store(generation, Ordering::Release);
+        match self.leased_for {
+            Some(lasts) => self.lease().renew(asked, lasts),
+            None => self.lease().hold(),
+        }
+        Ok(opened)
     }
 }
 
@@ -88,8 +133,7 @@ impl Actor for Partition {
         myself: ActorRef<PartitionMessage>,
         (context, generation): (Arc<Context>, u64),
     ) -> Result<State, ActorProcessingErr> {
-        let opened = context.store.open_partition(context.id).await?;
-        context.current.store(generation, Ordering::Release);
+        let opened = context.open(generation).await?;
         context.handle().address.set(myself.clone());
         // Taken by the generation before, and lost with its mailbox.
         context.handle().take_tick();
@@ -125,6 +169,11 @@ impl Actor for Partition {
             PartitionMessage::Changed { citizen, done } => {
                 state.changed(citizen).await?;
                 // The caller may have given up waiting.
+                let _ = done.send(());
+            }
+            PartitionMessage::Refresh { done } => {
+                state.refresh().await?;
+                // As above.
                 let _ = done.send(());
             }
             PartitionMessage::Erase(request) => state.erase(request).await?,
@@ -166,6 +215,7 @@ fn rebuild(
         address: context.handle().address.clone(),
         generation,
         current: Arc::clone(&context.current),
+        lease: Arc::clone(context.lease()),
     };
     State {
         departures: routes.iter().map(|_| Vec::new()).collect(),

@@ -2,16 +2,19 @@
 //!
 //! Owns the queue of lanes, the breaker and the connections. Hands tickets to
 //! the connection with most free slots; holds them while the provider is
-//! down, asked for a pause, or refuses our credentials. Its queue is bounded
+//! down, asked for a pause (this node or another), refuses our credentials, or
+//! while its part of the fleet's rate is spent. Its queue is bounded
 //! by the partitions' credits. If it crashes, its tickets drop and report
 //! themselves to their partitions.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, SupervisionEvent};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::board::{Board, RouteState, RouteView};
+use crate::cluster::{Gate, Outbox};
 use crate::domain::answer::Reason;
 use crate::domain::lane::ByLane;
 use crate::domain::notification::Carrier;
@@ -21,13 +24,23 @@ use crate::message::route::{RouteHandle, RouteMessage, Signal, Signals};
 use crate::message::ticket::{End, Ticket};
 use crate::policy::breaker::{Allowance, Breaker, BreakerLimits};
 use crate::policy::lanes::LaneQueue;
+use crate::policy::rate::Rate;
 use crate::policy::refusals::RefusalGuard;
 use crate::policy::restart::Intensity;
+use crate::port::budget::Budget;
 use crate::port::clock::Clock;
 use crate::port::provider::Connector;
 use crate::supervise::{Address, Child, Children};
 
 use super::connection;
+
+mod supply;
+
+use supply::Supply;
+
+/// A pause is told to the other nodes when it ends this much later than the one
+/// told before: answers that come together ask for the same one.
+const PAUSES_APART: Duration = Duration::from_secs(1);
 
 /// What every generation of a route starts from.
 pub(crate) struct Context {
@@ -37,9 +50,15 @@ pub(crate) struct Context {
     pub(crate) connections: usize,
     pub(crate) breaker: BreakerLimits,
     pub(crate) guard: Arc<RefusalGuard>,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) outbox: Arc<Outbox>,
     pub(crate) intensity: Intensity,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) board: Arc<Board>,
+    /// Attempts a second of all nodes; none: no limit.
+    pub(crate) rate: Option<Rate>,
+    /// Where they are drawn from.
+    pub(crate) budget: Arc<dyn Budget>,
 }
 
 /// The actor.
@@ -63,7 +82,10 @@ pub(crate) struct State {
     slots: Vec<Slot>,
     queue: LaneQueue<Ticket>,
     breaker: Breaker,
+    supply: Supply,
     paused_until: Option<Millis>,
+    /// The end of the latest pause that the other nodes know of.
+    known_pause: Option<Millis>,
     halted: Option<Reason>,
     /// Why a connection was last lost.
     trouble: String,
@@ -91,11 +113,18 @@ impl Actor for Route {
         children.start(&myself.get_cell()).await?;
         let state = State {
             breaker: Breaker::new(context.breaker),
+            supply: Supply::new(
+                context.handle.id.clone(),
+                myself,
+                Arc::clone(&context.budget),
+                context.rate,
+            ),
             context,
             children,
             slots,
             queue: LaneQueue::default(),
             paused_until: None,
+            known_pause: None,
             halted: None,
             trouble: "no connection yet".into(),
             draining: None,
@@ -118,6 +147,8 @@ impl Actor for Route {
             RouteMessage::Hold { connection, tickets } => state.hold(connection, tickets),
             RouteMessage::Up { connection } => state.slots[connection].up = true,
             RouteMessage::Lost { connection, detail } => state.lost(connection, detail),
+            RouteMessage::Drawn(drawn) => state.supply.drawn(drawn),
+            RouteMessage::PauseUntil(until) => state.pause_heard(until),
             RouteMessage::Tick => state.tick(),
             RouteMessage::Drain { done } => state.drain(done),
         }
@@ -156,6 +187,7 @@ fn connection_child(
         id: context.handle.id.clone(),
         connector: Arc::clone(&context.connector),
         guard: Arc::clone(&context.guard),
+        gate: Arc::clone(&context.gate),
         clock: Arc::clone(&context.clock),
     };
     Child::of(name, || connection::Connection, arguments)
@@ -218,8 +250,7 @@ impl State {
             Signal::Failure => (0..count).for_each(|_| self.breaker.failure(now)),
             Signal::Pause(wait) => {
                 self.breaker.unprobe();
-                let until = now.after(wait);
-                self.paused_until = Some(self.paused_until.map_or(until, |at| at.max(until)));
+                self.pause(now.after(wait));
             }
             Signal::Halt(reason) => {
                 if self.halted.is_none() {
@@ -228,6 +259,21 @@ impl State {
                 self.halted = Some(reason);
             }
         }
+    }
+
+    /// The provider asked this node to wait.
+    fn pause(&mut self, until: Millis) {
+        self.paused_until = self.paused_until.max(Some(until));
+        if self.known_pause.is_none_or(|known| until >= known.after(PAUSES_APART)) {
+            self.context.outbox.paused(&self.context.handle.id, until);
+            self.known_pause = Some(until);
+        }
+    }
+
+    /// The provider asked another node to wait.
+    fn pause_heard(&mut self, until: Millis) {
+        self.paused_until = self.paused_until.max(Some(until));
+        self.known_pause = self.known_pause.max(Some(until));
     }
 
     /// Whether anything may leave at `now`.
@@ -253,7 +299,11 @@ impl State {
             };
             let freest = self.slots.iter_mut().enumerate().max_by_key(|(_, slot)| slot.free);
             let Some((index, slot)) = freest.filter(|(_, slot)| slot.free > 0) else { break };
+            if !self.supply.has_any() {
+                break;
+            }
             let Some(ticket) = self.queue.pop() else { break };
+            self.supply.spend();
             slot.free -= 1;
             slot.holds += 1;
             batches[index].push(ticket);
@@ -265,6 +315,9 @@ impl State {
             if !batch.is_empty() {
                 slot.address.cast(ConnectionMessage::Send(batch));
             }
+        }
+        if self.allowance(now) != Allowance::Nothing {
+            self.supply.refill();
         }
     }
 
@@ -336,3 +389,6 @@ impl State {
         });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -114,7 +114,8 @@ impl Broom {
             }
         };
         let (mut erased, mut waiting) = (0_u64, 0_u64);
-        for citizen in due {
+        // The others are their own node's.
+        for citizen in due.into_iter().filter(|citizen| self.eraser.is_here(citizen)) {
             if self.erase(citizen).await {
                 erased += 1;
             } else {

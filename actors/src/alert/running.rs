@@ -6,8 +6,8 @@
 //! organisation's name is that of the moment the alert was taken up.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 
 use crate::domain::alert::{Alert, AlertRecord, AlertStatus, AlertText, Members};
@@ -39,8 +39,6 @@ pub struct RunningAlert {
     full: BTreeMap<Language, Arc<Notice>>,
     /// By language of the citizen.
     anonymous: BTreeMap<Language, Arc<Notice>>,
-    /// Partitions with nothing left of it.
-    closed: Mutex<Vec<bool>>,
     /// Held over a change of the status in the store, so that memory sees
     /// concurrent changes in the same order.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -73,7 +71,6 @@ impl RunningAlert {
         let full = alert.texts.iter().map(notice).collect();
         let anonymous = Language::ALL.map(|language| (language, Arc::new(anonymous(language))));
         Self {
-            closed: Mutex::new(vec![false; ends.len()]),
             status: AtomicU8::new(code(status)),
             stopped_at: AtomicU64::new(0),
             full,
@@ -91,6 +88,12 @@ impl RunningAlert {
     pub fn status(&self) -> AlertStatus {
         let code = self.status.load(Ordering::Acquire);
         STATUSES.get(usize::from(code)).copied().unwrap_or(AlertStatus::Paused)
+    }
+
+    /// Whether the store knows better than this.
+    pub(super) fn differs(&self, stored: &AlertRecord) -> bool {
+        let stops = stored.cancelling_since.is_some() && self.verdict().is_none();
+        stops || (self.status() != stored.status && !self.status().is_final())
     }
 
     /// Takes over whether it is paused; a stop stays.
@@ -132,15 +135,6 @@ impl RunningAlert {
     pub(crate) async fn settled(&self) {
         // Fails only when the sender is gone, which is this value.
         let _ = self.settled.subscribe().wait_for(|settled| *settled).await;
-    }
-
-    /// `partition` has nothing left of it; true when that holds for all.
-    pub(super) fn close(&self, partition: PartitionId) -> bool {
-        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(closed) = closed.get_mut(usize::from(partition.0)) {
-            *closed = true;
-        }
-        closed.iter().all(|closed| *closed)
     }
 
     /// The ordinal its walks end at in `partition`.

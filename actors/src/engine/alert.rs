@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 use super::Engine;
 use crate::alert::{MAX_OPEN, RunningAlert};
@@ -9,10 +11,14 @@ use crate::domain::alert::{Alert, AlertRecord, AlertStatus, AlertText, Audience}
 use crate::domain::citizen::Language;
 use crate::domain::id::MessageId;
 use crate::domain::lane::Lane;
+use crate::domain::notice::Notice;
 use crate::domain::service::Service;
 use crate::domain::time::Millis;
 use crate::port::alert_store::{AlertAcceptance, AlertProgress};
 use crate::port::store::{IdempotencyClaim, StoreError};
+
+/// Between looks at the store for the end of an alert.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// An alert as a sender hands it in. Lengths and characters of the texts are
 /// the caller's to check.
@@ -129,6 +135,7 @@ impl Engine {
         // A replay, too: the first sender may have hung up in between.
         if !record.status.is_final() {
             self.0.alerts.adopt(record.clone());
+            self.0.outbox.alert(record.alert.id);
         }
         Ok(SubmittedAlert { record, replayed })
     }
@@ -204,21 +211,34 @@ impl Engine {
     ) -> Result<AlertRecord, AlertError> {
         let alert = self.open_alert(id).await?;
         let switched = self.0.alerts.switch(&alert, from, to, self.now()).await?;
-        switched.map_err(AlertError::Refused)
+        let record = switched.map_err(AlertError::Refused)?;
+        self.tell(&[Notice::Alert { id }]).await?;
+        Ok(record)
     }
 
     /// Cancels a running or paused alert. No attempt of it starts from the call
     /// on; it answers when that is durable and what waited has ended, which is
     /// soon unless attempts made again are under way (seconds). What else is
-    /// under way ends as it would. Goes on if the caller gives up.
+    /// under way ends as it would. Goes on if the caller gives up. On other nodes no attempt starts
+    /// [`FRESH`](crate::cluster::gate::FRESH) after the store has it.
     ///
     /// # Errors
     /// [`AlertError`]; nothing was changed then, but for a store error.
     pub async fn cancel_alert(&self, id: MessageId) -> Result<AlertRecord, AlertError> {
-        let alert = self.open_alert(id).await?;
-        let stopped = self.0.alerts.stop(&alert, AlertStatus::Cancelled, self.now());
+        let (alert, now) = (self.open_alert(id).await?, self.now());
+        let record = self.0.store.cancel_alert(id, now).await?.ok_or(AlertError::Unknown)?;
+        if record.status.is_final() {
+            return Err(AlertError::Refused(record.status));
+        }
+        let stopped = self.0.alerts.stop(&alert, AlertStatus::Cancelled, now);
+        // Again when the others could not be told.
+        self.0.outbox.alert(id);
         stopped.map_err(AlertError::Refused)?;
-        alert.settled().await;
+        self.tell(&[Notice::Alert { id }]).await?;
+        while timeout(SETTLED, alert.settled()).await.is_err() {
+            // Its end may have been stored by a node that cannot tell of it.
+            self.0.alerts.follow(&alert).await?;
+        }
         let record = self.0.store.alert(id).await?.ok_or(AlertError::Unknown)?;
         if record.status == AlertStatus::Cancelled {
             Ok(record)

@@ -144,7 +144,7 @@ impl Batch {
 
     /// Prepares the attempt of a delivery that is about to start.
     pub(super) fn prepare(&self, seat: usize, now: Millis) -> Result<Prepared, End> {
-        if !self.home.is_current() || self.alert.status() == AlertStatus::Paused {
+        if !self.home.may_start() || self.alert.status() == AlertStatus::Paused {
             return Err(End::Returned);
         }
         if let Some(outcome) = self.alert.verdict() {
@@ -163,7 +163,7 @@ impl Batch {
 
     /// Whether a queued delivery need not wait for its turn to end.
     pub(super) fn is_over(&self, seat: usize, now: Millis) -> bool {
-        !self.home.is_current()
+        !self.home.may_start()
             || self.alert.status() != AlertStatus::Running
             || now >= self.alert.alert.expires_at
             || self.seat(seat).is_none_or(|(_, passenger)| passenger.record().is_none())

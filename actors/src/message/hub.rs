@@ -33,6 +33,13 @@ pub enum HubMessage {
     Look,
 }
 
+/// The slot of a citizen as nodes name it to each other. By the upper half of
+/// the hash: the lower one chose the partition, and with it the hub.
+pub fn slot(citizen: &FiscalCode) -> u16 {
+    let [.., high, low] = ((xxh3_64(citizen.as_bytes()) >> 32) as u32).to_be_bytes();
+    u16::from_be_bytes([high, low])
+}
+
 /// Which citizens changed: one bit for each slot of fiscal codes, so that a
 /// flood of changes takes no memory, and none is even noted where nobody
 /// listens. Two citizens of one slot wake each other's sessions now and then,
@@ -62,11 +69,13 @@ impl Bells {
         }
     }
 
-    /// The slot of a citizen. By the upper half of the hash: the lower one
-    /// chose the partition, and with it the hub.
+    /// The slot of a citizen here: there may be fewer than nodes name.
     pub fn slot(&self, citizen: &FiscalCode) -> usize {
-        let upper = usize::try_from(xxh3_64(citizen.as_bytes()) >> 32).unwrap_or(0);
-        upper % self.listening.len()
+        self.fold(slot(citizen))
+    }
+
+    fn fold(&self, slot: u16) -> usize {
+        usize::from(slot) % self.listening.len()
     }
 
     /// One more citizen listens. Whoever changes the store after this returns
@@ -95,13 +104,17 @@ impl Bells {
     /// Rings for citizens whose change is in the store. Returns whether
     /// anybody may listen.
     fn ring<'a>(&self, citizens: impl Iterator<Item = &'a FiscalCode>) -> bool {
+        self.ring_slots(citizens.map(slot))
+    }
+
+    fn ring_slots(&self, slots: impl Iterator<Item = u16>) -> bool {
         fence(Ordering::SeqCst);
         if self.all.load(Ordering::Relaxed) == 0 {
             return false;
         }
         let mut any = false;
-        for citizen in citizens {
-            let slot = self.slot(citizen);
+        for slot in slots {
+            let slot = self.fold(slot);
             if self.listening[slot].load(Ordering::Relaxed) > 0 {
                 self.rung[slot / WORD].fetch_or(1 << (slot % WORD), Ordering::Release);
                 any = true;
@@ -147,9 +160,21 @@ impl HubHandle {
     /// Wakes the sessions of `citizens`, whose change is in the store. Costs
     /// nothing where nobody listens, and never fills the mailbox.
     pub fn ring<'a>(&self, citizens: impl Iterator<Item = &'a FiscalCode>) {
-        if self.bells.ring(citizens)
-            && !self.poked.swap(true, Ordering::AcqRel)
-            && !self.address.cast(HubMessage::Wake)
+        let rung = self.bells.ring(citizens);
+        self.wake(rung);
+    }
+
+    /// The same by slots, as another node names them; none: everybody's.
+    pub fn ring_slots(&self, slots: &[u16]) {
+        let rung = match slots {
+            [] => self.bells.ring_slots(0..=u16::MAX),
+            slots => self.bells.ring_slots(slots.iter().copied()),
+        };
+        self.wake(rung);
+    }
+
+    fn wake(&self, rung: bool) {
+        if rung && !self.poked.swap(true, Ordering::AcqRel) && !self.address.cast(HubMessage::Wake)
         {
             // No incarnation lives, and so no session.
             self.poked.store(false, Ordering::Release);

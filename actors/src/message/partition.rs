@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::oneshot;
 
+use crate::cluster::Lease;
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::id::PartitionId;
 use crate::domain::lane::{ByLane, Lane};
@@ -52,6 +53,12 @@ pub enum PartitionMessage {
         /// Answered when taken up.
         done: oneshot::Sender<()>,
     },
+    /// Changes may have been missed: look at the journals and at every record in
+    /// hand; answered when no attempt can start against an old one.
+    Refresh {
+        /// Answered when taken up.
+        done: oneshot::Sender<()>,
+    },
     /// Remove every row of a citizen, once what is in flight has ended.
     Erase(Erase),
     /// Finish what is in flight, start nothing new; answered when at rest.
@@ -89,6 +96,8 @@ pub fn home<'a>(partitions: &'a [PartitionHandle], citizen: &FiscalCode) -> &'a 
 pub struct PartitionHandle {
     /// The partition's mailbox.
     pub address: Address<PartitionMessage>,
+    /// Whether the partition is this process' to work on.
+    pub lease: Arc<Lease>,
     tails: ByLane<AtomicU64>,
     poked: AtomicBool,
     ticked: AtomicBool,
@@ -96,13 +105,15 @@ pub struct PartitionHandle {
 }
 
 impl PartitionHandle {
-    /// Entry `sequence` of the journal of `lane` is durable.
-    pub fn appended(&self, lane: Lane, sequence: u64) {
-        self.tails[lane].fetch_max(sequence + 1, Ordering::AcqRel);
+    /// The journal of `lane` reaches up to `tail`. Returns whether the
+    /// partition is this process' to work on.
+    pub fn appended(&self, lane: Lane, tail: u64) -> bool {
+        self.tails[lane].fetch_max(tail, Ordering::AcqRel);
         if !self.poked.swap(true, Ordering::AcqRel) && !self.address.cast(PartitionMessage::Poked) {
             // No incarnation lives; the next one reads the tails in the store.
             self.poked.store(false, Ordering::Release);
         }
+        self.lease.holds()
     }
 
     /// Time has passed. Not repeated while one tick is on its way.

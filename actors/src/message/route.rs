@@ -7,7 +7,10 @@ use tokio::sync::oneshot;
 
 use crate::domain::answer::Reason;
 use crate::domain::id::RouteId;
+use crate::domain::time::Millis;
 use crate::message::ticket::Ticket;
+use crate::port::budget::Grant;
+use crate::port::store::StoreError;
 use crate::supervise::Address;
 
 /// What an answer says about the route itself.
@@ -101,6 +104,10 @@ pub enum RouteMessage {
         /// Why, for the operator.
         detail: String,
     },
+    /// A draw from the route's budget came back.
+    Drawn(Result<Grant, StoreError>),
+    /// The provider asked another node to wait until then.
+    PauseUntil(Millis),
     /// Time has passed.
     Tick,
     /// Hand back what is queued and finish what is in flight.

@@ -11,6 +11,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use crate::cluster::Lease;
 use crate::directory::Directory;
 use crate::domain::answer::Answer;
 use crate::domain::citizen::Citizen;
@@ -82,12 +83,19 @@ pub struct Home {
     pub generation: u64,
     /// The incarnation now living.
     pub current: Arc<AtomicU64>,
+    /// Whether the partition is this process' to work on.
+    pub lease: Arc<Lease>,
 }
 
 impl Home {
     /// Whether that incarnation still lives.
     pub fn is_current(&self) -> bool {
         self.current.load(Ordering::Acquire) == self.generation
+    }
+
+    /// Whether an attempt of its tickets may start.
+    pub fn may_start(&self) -> bool {
+        self.is_current() && self.lease.holds()
     }
 }
 
@@ -181,7 +189,9 @@ impl Ticket {
     pub fn is_over(&self, now: Millis) -> bool {
         match &self.work {
             Some(Work::Errand(errand)) => {
-                now >= errand.message.expires_at() || errand.citizen.is_empty()
+                now >= errand.message.expires_at()
+                    || errand.citizen.is_empty()
+                    || !errand.home.may_start()
             }
             Some(Work::Seat(batch, seat)) => batch.is_over(*seat, now),
             None => true,
@@ -220,7 +230,7 @@ impl Ticket {
 
 impl Errand {
     fn prepare(&self, now: Millis) -> Result<Prepared, End> {
-        if !self.home.is_current() {
+        if !self.home.may_start() {
             return Err(End::Returned);
         }
         let citizen = self.citizen.load();

@@ -1,6 +1,6 @@
 //! `GET /status`: the books, the routes and the two conservation laws.
 
-use araldo_actors::board::RouteState;
+use araldo_actors::board::{RouteState, RouteView};
 use araldo_actors::domain::delivery::Channel;
 use araldo_actors::domain::message::RejectionReason;
 use axum::Json;
@@ -20,9 +20,12 @@ pub struct Status {
     deliveries: Deliveries,
     /// Deliveries delivered, by channel: push, email, in_app.
     delivered_by_channel: BTreeMap<&'static str, u64>,
+    /// Of all nodes: the worst state, and connections and queues added up.
     routes: Vec<Route>,
     unaccounted: Unaccounted,
-    /// Seconds since the server started.
+    /// Names of the nodes that live.
+    nodes: Vec<String>,
+    /// Seconds since the node that answers started.
     uptime_seconds: u64,
 }
 
@@ -92,10 +95,8 @@ struct Unaccounted {
 )]
 pub async fn read(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Problem> {
     let books = app.read(app.engine().books()).await?;
-    let board = app.engine().board();
     let (messages, deliveries) = (books.messages, books.all_deliveries());
-    let (pending_messages, pending_deliveries) =
-        (board.pending_messages(), board.pending_deliveries());
+    let (pending_messages, pending_deliveries) = app.engine().pending();
     let by_reason = RejectionReason::ALL.iter().map(|reason| reason.as_str());
     let delivered = |channel: Channel| books.deliveries[channel.index()].delivered;
     let status = Status {
@@ -128,21 +129,62 @@ pub async fn read(State(app): State<App>, _: Viewer) -> Result<Json<Status>, Pro
             messages: difference(messages.open(), pending_messages),
             deliveries: difference(deliveries.open(), pending_deliveries),
         },
+        nodes: super::cluster::names(&app),
         uptime_seconds: app.uptime_seconds(),
     };
     Ok(Json(status))
 }
 
 fn routes(app: &App) -> Vec<Route> {
-    let show = |view: araldo_actors::board::RouteView| Route {
-        name: view.id.to_string(),
-        kind: view.kind,
-        state: view.state,
-        connections: view.connections,
-        queued: view.queued,
-        detail: view.detail,
-    };
-    app.engine().board().routes().into_iter().map(show).collect()
+    let views = app.engine().cluster();
+    if views.is_empty() {
+        return app.engine().board().routes().into_iter().map(Route::of).collect();
+    }
+    let mut all: Vec<Route> = Vec::new();
+    for view in views {
+        for mut route in view.routes.into_iter().map(Route::of) {
+            if !route.detail.is_empty() {
+                route.detail = format!("{}: {}", view.id, route.detail);
+            }
+            match all.iter_mut().find(|known| known.name == route.name) {
+                Some(known) => known.add(route),
+                None => all.push(route),
+            }
+        }
+    }
+    all
+}
+
+impl Route {
+    fn of(view: RouteView) -> Self {
+        Self {
+            name: view.id.to_string(),
+            kind: view.kind,
+            state: view.state,
+            connections: view.connections,
+            queued: view.queued,
+            detail: view.detail,
+        }
+    }
+
+    /// The same route on another node.
+    fn add(&mut self, other: Self) {
+        self.connections += other.connections;
+        self.queued += other.queued;
+        if badness(other.state) > badness(self.state) {
+            (self.state, self.detail) = (other.state, other.detail);
+        } else if self.detail.is_empty() {
+            self.detail = other.detail;
+        }
+    }
+}
+
+const fn badness(state: RouteState) -> u8 {
+    match state {
+        RouteState::Up => 0,
+        RouteState::Down => 1,
+        RouteState::Halted => 2,
+    }
 }
 
 /// `open - pending`, which may be below 0 for a moment while both move.

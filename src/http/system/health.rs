@@ -80,14 +80,15 @@ pub async fn ready(
     Arguments(query): Arguments<ReadyQuery>,
 ) -> (StatusCode, Json<Readiness>) {
     let board = app.engine().board();
-    let accepting = board.all_open();
+    let accepting = app.engine().is_accepting();
     let mut reasons = Vec::new();
     if !accepting {
         reasons.push(Reason {
             what: "partitions",
             name: None,
             state: None,
-            detail: "not every partition has been taken over yet".to_owned(),
+            detail: "not every partition has been taken over yet, or the other nodes are not heard"
+                .to_owned(),
         });
     }
     if query.scope != Some(Scope::Intake) {

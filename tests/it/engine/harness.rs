@@ -14,9 +14,13 @@ use araldo_actors::domain::time::Millis;
 use araldo_actors::engine::Submission;
 use araldo_actors::erasure::ErasureKey;
 use araldo_actors::live::LiveLimits;
-use araldo_actors::pipeline::{self, EngineOptions, PartitionLimits, Ports, Running};
+use araldo_actors::pipeline::{
+    self, EngineOptions, Membership, PartitionLimits, Ports, RouteOptions, Running,
+};
 use araldo_actors::policy::admission::AdmissionLimits;
+use araldo_actors::policy::rate::Rate;
 use araldo_actors::policy::restart::Intensity;
+use araldo_actors::port::budget::Budget;
 use araldo_actors::port::clock::Clock;
 use araldo_actors::port::rng::Rng;
 use araldo_actors::port::store::Store;
@@ -35,6 +39,13 @@ pub struct TestClock {
     /// Panic on every n-th look; 0 never.
     pub panic_every: AtomicU32,
     looks: AtomicU32,
+}
+
+impl TestClock {
+    /// One whose time began at `start`.
+    pub fn at(start: Instant) -> Self {
+        Self { start, panic_every: AtomicU32::new(0), looks: AtomicU32::new(0) }
+    }
 }
 
 impl Clock for TestClock {
@@ -101,16 +112,42 @@ impl Harness {
     }
 
     pub async fn start_with<S: Store>(options: EngineOptions, store: Arc<S>) -> Self {
+        Self::start_among(options, store, None).await
+    }
+
+    /// The same, as one of several that share the store.
+    pub async fn start_among<S: Store>(
+        options: EngineOptions,
+        store: Arc<S>,
+        cluster: Option<Membership>,
+    ) -> Self {
+        Self::start_within(options, store, cluster, None, None).await
+    }
+
+    /// Routes that start at most `rate` attempts a second, drawn from `budget`;
+    /// none: a budget of the engine's own.
+    pub async fn start_limited(rate: Option<Rate>, budget: Option<Arc<dyn Budget>>) -> Self {
+        let store = Arc::new(MemoryStore::new(OPTIONS.partitions));
+        Self::start_within(OPTIONS, store, None, rate, budget).await
+    }
+
+    async fn start_within<S: Store>(
+        options: EngineOptions,
+        store: Arc<S>,
+        cluster: Option<Membership>,
+        rate: Option<Rate>,
+        budget: Option<Arc<dyn Budget>>,
+    ) -> Self {
         let start = Instant::now();
-        let clock =
-            Arc::new(TestClock { start, panic_every: AtomicU32::new(0), looks: AtomicU32::new(0) });
+        let clock = Arc::new(TestClock::at(start));
         let rng = Arc::new(TestRng { state: AtomicU64::new(1), poisoned: AtomicBool::new(false) });
         let provider = Arc::new(Provider::new(start));
         let relay = Arc::new(Provider::new(start));
-        let ports = Ports { store, clock: clock.clone(), rng: rng.clone(), cluster: None };
+        let ports = Ports { store, clock: clock.clone(), rng: rng.clone(), cluster, budget };
+        let limited = |route: RouteOptions| RouteOptions { rate, ..route };
         let routes = vec![
-            route("apple", Carrier::Push(Platform::Apns), &provider),
-            route("relay", Carrier::Email, &relay),
+            limited(route("apple", Carrier::Push(Platform::Apns), &provider)),
+            limited(route("relay", Carrier::Email, &relay)),
         ];
         let running = pipeline::start(options, ports, routes).await.unwrap();
         let service = Arc::new(service());

@@ -151,5 +151,6 @@ pub fn route(name: &str, carrier: Carrier, provider: &Arc<Provider>) -> RouteOpt
             base: Duration::from_secs(1),
             max: Duration::from_secs(60),
         },
+        rate: None,
     }
 }

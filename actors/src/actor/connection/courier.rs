@@ -12,6 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
+use crate::cluster::Gate;
 use crate::domain::answer::Answer;
 use crate::domain::id::RouteId;
 use crate::domain::outcome::{Failure, Outcome};
@@ -54,6 +55,8 @@ pub(super) struct Courier {
     pub(super) id: RouteId,
     pub(super) guard: Arc<RefusalGuard>,
     pub(super) orders: mpsc::Receiver<Order>,
+    /// Shut while a change told by another node may be unknown here.
+    pub(super) gate: Arc<Gate>,
     /// Slots granted to the route and not yet used.
     pub(super) granted: usize,
 }
@@ -65,6 +68,7 @@ impl Courier {
     /// Works until the link is closed and the last attempt answered.
     pub(super) async fn run(mut self) {
         let (link, clock) = (Arc::clone(&self.link), Arc::clone(&self.clock));
+        let gate = Arc::clone(&self.gate);
         let mut attempts = FuturesUnordered::new();
         let mut open = true;
         self.free(Signals::default(), 0);
@@ -90,7 +94,7 @@ impl Courier {
                     Some(Order::Attempt(tickets)) if link.is_closed() => self.hold(tickets),
                     Some(Order::Attempt(tickets)) => {
                         self.granted = self.granted.saturating_sub(tickets.len());
-                        let begin = |ticket| attempt(&*link, &*clock, ticket);
+                        let begin = |ticket| attempt(&*link, &*clock, &gate, ticket);
                         attempts.extend(tickets.into_iter().map(begin));
                     }
                     Some(Order::Look) => self.free(Signals::default(), attempts.len()),
@@ -169,7 +173,8 @@ impl Courier {
 
 /// One attempt, unless time or the citizen's choice now forbids it (promise
 /// 3): looked at when the attempt is about to start, not when it was queued.
-async fn attempt(link: &dyn Link, clock: &dyn Clock, mut ticket: Ticket) -> Done {
+async fn attempt(link: &dyn Link, clock: &dyn Clock, gate: &Gate, mut ticket: Ticket) -> Done {
+    gate.pass().await;
     let now = clock.now();
     let prepared = catch_unwind(AssertUnwindSafe(|| ticket.prepare(now)));
     let notification = match prepared {

@@ -18,7 +18,6 @@ use crate::domain::citizen::Citizen;
 use crate::domain::data_request::{DataChoice, DataRequestStatus, Erasure};
 use crate::domain::fiscal_code::FiscalCode;
 use crate::domain::lane::ByLane;
-use crate::message::hub::HubMessage;
 use crate::message::partition::{Erase, TooManyErasures};
 use crate::port::store::{Backlog, StoreError};
 
@@ -178,7 +177,7 @@ impl State {
         self.panics.clear();
         self.metrics.erasures.increment(1);
         // Sessions opened before have nothing to read any more.
-        self.context.hub().address.cast(HubMessage::Revoke { citizen: code, done: None });
+        self.context.revoke(code);
         Ok(erased.messages)
     }
 }

@@ -1,7 +1,7 @@
 //! A partition's working memory and what it does on each message.
 
 use ractor::{ActorProcessingErr, ActorRef};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::oneshot;
@@ -213,7 +213,7 @@ impl State {
     /// Wakes the live sessions of those whose inbox got a message.
     fn wake(&self, turns: &[(FiscalCode, Turn)]) {
         let effects = turns.iter().flat_map(|(_, turn)| &turn.effects);
-        self.context.hub().ring(effects.filter_map(|effect| match effect {
+        self.context.ring(effects.filter_map(|effect| match effect {
             Effect::Processed { citizen, .. } => Some(citizen),
             _ => None,
         }));
@@ -329,6 +329,16 @@ impl State {
             active.cell.store(record);
         }
         Ok(())
+    }
+
+    /// Changes may have been missed: looks at everything again.
+    pub(crate) async fn refresh(&mut self) -> Outcomes {
+        let mut codes: HashSet<_> = self.active.keys().copied().collect();
+        codes.extend(self.walks.citizens());
+        for code in codes {
+            self.changed(code).await?;
+        }
+        self.look().await
     }
 
     /// Start nothing new; answer when nothing is in flight.

@@ -195,6 +195,12 @@ impl Walks {
         self.cohorts().any(|cohort| cohort.find(code).next().is_some())
     }
 
+    /// Whose records are held.
+    pub(super) fn citizens(&self) -> impl Iterator<Item = FiscalCode> {
+        let held = self.cohorts().flat_map(|cohort| &cohort.passengers);
+        held.filter(|passenger| passenger.record().is_some()).map(|passenger| passenger.code)
+    }
+
     /// Replaces the record of `code`: attempts look at it before they start.
     pub(super) fn renew(&mut self, code: FiscalCode, citizen: Option<&Citizen>) {
         for passenger in self.cohorts().flat_map(|cohort| cohort.find(code)) {

@@ -88,7 +88,7 @@ impl State {
                 walks.inbox_shown.stepped(&before, &after);
                 if let Some(cohort) = cohort {
                     let codes = cohort.passengers.iter().map(|passenger| &passenger.code);
-                    self.context.hub().ring(codes);
+                    self.context.ring(codes);
                     // The newest are what the routes close behind come to.
                     let fits = cohort.passengers.len() <= walk::LOAD;
                     if fits && (kept < COHORTS || walks.recent.pop_front().is_some()) {

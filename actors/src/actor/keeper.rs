@@ -1,0 +1,482 @@
+//! The keeper: has the partitions that are meant for this node, and no others.
+//!
+//! Gives a sign of life every second and reckons from those of the others which
+//! partitions are its own (`policy/ownership`). What it should have and has not
+//! it opens, as soon as the store lets it: another node's lease may have to lapse
+//! first. What it should not have it drains and gives back. What it has it renews
+//! the lease of; a partition whose lease is lost ends at once, with all it had in
+//! hand.
+//!
+//! It does not wait for anything itself: whatever may take time (the store, the
+//! opening and the draining of a partition) is a task that it owns and comes back
+//! as a message, so that no slow partition keeps another's lease from being
+//! renewed. A partition that ends because the store fails is opened again for as
+//! long as it takes; one that ends for another reason counts, and too many of
+//! those end the keeper and the process. If the keeper crashes its partitions end
+//! with it, and the next one takes them up again from the store.
+
+mod slot;
+mod work;
+
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::actor::partition;
+use crate::board::Board;
+use crate::cluster::{Outbox, Peers};
+use crate::domain::id::{Epoch, NodeId, PartitionId};
+use crate::domain::node::NodeView;
+use crate::metric::ClusterMetrics;
+use crate::pipeline::NodeOptions;
+use crate::policy::ownership;
+use crate::policy::restart::{Intensity, RestartWindow};
+use crate::port::clock::Clock;
+use crate::port::cluster::{BeatError, Cluster};
+use crate::port::store::StoreError;
+use crate::supervise::Address;
+
+use slot::{Hold, Slot};
+
+/// Between signs of life.
+const BEAT: Duration = Duration::from_secs(1);
+/// How long a name may be taken by the process that had it before: its last
+/// sign of life lapses.
+const NAME_LIMIT: Duration = Duration::from_secs(12);
+/// Leases are renewed this often in their time.
+const RENEWALS: u32 = 5;
+/// Before a partition that could not be opened, or ended, is tried again.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Partitions opened at one time: each reads its journals.
+const OPENING: usize = 8;
+
+/// What every keeper starts from.
+pub(crate) struct Context {
+    pub(crate) cluster: Arc<dyn Cluster>,
+    pub(crate) node: NodeOptions,
+    pub(crate) slices: Vec<Arc<partition::Context>>,
+    pub(crate) board: Arc<Board>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) intensity: Intensity,
+    pub(crate) address: Address<KeeperMessage>,
+    /// Counts every partition started, so that no two are of one generation.
+    pub(crate) generations: AtomicU64,
+}
+
+/// Mailbox of the keeper. Bounded: one beat, one renewal, and for each partition
+/// one thing under way at a time.
+pub(crate) enum KeeperMessage {
+    /// Time for a sign of life.
+    Beat,
+    /// It was given, or not.
+    Beaten(Result<Vec<NodeView>, BeatError>),
+    /// Time to renew.
+    Renew,
+    /// What became of the leases.
+    Renewed {
+        /// When they were asked for.
+        asked: Instant,
+        /// Which.
+        held: Vec<(PartitionId, Epoch)>,
+        /// Whether each is still held.
+        answers: Vec<Result<bool, StoreError>>,
+    },
+    /// A partition was started, or not.
+    Opened {
+        /// Which.
+        partition: PartitionId,
+        /// The actor, or why there is none.
+        opened: Result<ActorCell, ActorProcessingErr>,
+    },
+    /// A partition that is given back has nothing in hand any more; false: it
+    /// took too long.
+    Drained {
+        /// Which.
+        partition: PartitionId,
+        /// In time.
+        whole: bool,
+    },
+    /// A partition is free, somebody says.
+    Free {
+        /// Which.
+        partition: PartitionId,
+    },
+    /// A lease was given back, or lapses by itself.
+    Released {
+        /// Of which partition.
+        partition: PartitionId,
+    },
+    /// The sign of life was taken back.
+    Gone,
+    /// This node is about to leave.
+    Leave {
+        /// Answered when it has given everything back.
+        done: oneshot::Sender<()>,
+    },
+}
+
+/// The actor.
+pub(crate) struct Keeper;
+
+/// See the module's text.
+pub(crate) struct State {
+    context: Arc<Context>,
+    myself: ActorRef<KeeperMessage>,
+    started: crate::domain::time::Millis,
+    slots: Vec<Slot>,
+    /// The nodes that partitions are meant for.
+    living: Vec<NodeId>,
+    beating: bool,
+    renewing: bool,
+    opening: Arc<Semaphore>,
+    window: RestartWindow,
+    leaving: Vec<oneshot::Sender<()>>,
+    /// Leases being given back.
+    releasing: usize,
+    /// The sign of life is being taken back.
+    gone: bool,
+    tasks: JoinSet<()>,
+    metrics: ClusterMetrics,
+}
+
+impl Actor for Keeper {
+    type Msg = KeeperMessage;
+    type State = State;
+    type Arguments = Arc<Context>;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<KeeperMessage>,
+        context: Arc<Context>,
+    ) -> Result<State, ActorProcessingErr> {
+        context.address.set(myself.clone());
+        // A keeper before this one may have left some behind.
+        context.slices.iter().for_each(|slice| slice.lease().give_up());
+        let mut state = State {
+            started: context.clock.now(),
+            slots: context.slices.iter().map(|_| Slot::default()).collect(),
+            living: Vec::new(),
+            beating: false,
+            renewing: false,
+            opening: Arc::new(Semaphore::new(OPENING)),
+            window: RestartWindow::new(context.intensity),
+            leaving: Vec::new(),
+            releasing: 0,
+            gone: false,
+            tasks: JoinSet::new(),
+            metrics: ClusterMetrics::new(),
+            myself: myself.clone(),
+            context,
+        };
+        let living = state.join().await?;
+        state.beaten(Ok(living));
+        myself.send_after(BEAT, || KeeperMessage::Beat);
+        myself.send_after(state.context.cluster.lease() / RENEWALS, || KeeperMessage::Renew);
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        myself: ActorRef<KeeperMessage>,
+        message: KeeperMessage,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            KeeperMessage::Beat => {
+                myself.send_after(BEAT, || KeeperMessage::Beat);
+                state.beat();
+                state.assign();
+            }
+            KeeperMessage::Beaten(living) => state.beaten(living),
+            KeeperMessage::Renew => {
+                let period = state.context.cluster.lease() / RENEWALS;
+                myself.send_after(period, || KeeperMessage::Renew);
+                state.renew();
+            }
+            KeeperMessage::Renewed { asked, held, answers } => {
+                state.renewed(asked, &held, answers);
+            }
+            KeeperMessage::Opened { partition, opened } => state.opened(partition, opened)?,
+            KeeperMessage::Drained { partition, whole } => state.drained(partition, whole),
+            KeeperMessage::Free { partition } => {
+                if let Some(slot) = state.slots.get_mut(usize::from(partition.0)) {
+                    slot.retry_now();
+                }
+                state.assign();
+            }
+            KeeperMessage::Released { partition } => {
+                state.releasing = state.releasing.saturating_sub(1);
+                tracing::debug!(%partition, "given back");
+            }
+            KeeperMessage::Gone => state.told_gone(),
+            KeeperMessage::Leave { done } => {
+                state.leaving.push(done);
+                state.beat();
+                state.assign();
+            }
+        }
+        state.reap()?;
+        state.rest_if_gone();
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _myself: ActorRef<KeeperMessage>,
+        event: SupervisionEvent,
+        state: &mut State,
+    ) -> Result<(), ActorProcessingErr> {
+        let (who, failure) = match event {
+            SupervisionEvent::ActorFailed(who, error) => (who, Some(error)),
+            SupervisionEvent::ActorTerminated(who, ..) => (who, None),
+            _ => return Ok(()),
+        };
+        state.ended(&who, failure.as_ref())?;
+        state.rest_if_gone();
+        Ok(())
+    }
+}
+
+impl State {
+    /// The first sign of life. The name may still be that of the process before,
+    /// which did not come to taking its last sign back.
+    async fn join(&self) -> Result<Vec<NodeView>, ActorProcessingErr> {
+        let since = Instant::now();
+        loop {
+            match self.context.cluster.beat(&self.view()).await {
+                Ok(living) => return Ok(living),
+                Err(error) if since.elapsed() >= NAME_LIMIT => return Err(error.into()),
+                Err(error) => tracing::info!(%error, "waiting to join the cluster"),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Collects finished tasks; one that panicked ends the keeper.
+    fn reap(&mut self) -> Result<(), ActorProcessingErr> {
+        while let Some(ended) = self.tasks.try_join_next() {
+            ended?;
+        }
+        Ok(())
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.gone || !self.leaving.is_empty()
+    }
+
+    fn slice(&self, partition: PartitionId) -> &Arc<partition::Context> {
+        &self.context.slices[usize::from(partition.0)]
+    }
+
+    /// Takes up who lives.
+    fn beaten(&mut self, living: Result<Vec<NodeView>, BeatError>) {
+        self.beating = false;
+        match living {
+            Ok(views) => {
+                let stays = |view: &&NodeView| !view.leaving;
+                let living: Vec<_> =
+                    views.iter().filter(stays).map(|view| view.id.clone()).collect();
+                if living != self.living {
+                    let names: Vec<_> = living.iter().map(NodeId::as_str).collect();
+                    tracing::info!(nodes = names.join(" "), "the nodes that live");
+                    self.living = living;
+                }
+                self.metrics.nodes(views.len());
+                self.context.peers.set(views);
+                self.assign();
+            }
+            Err(error) => {
+                self.metrics.missed_beat();
+                tracing::warn!(%error, "no sign of life could be given");
+            }
+        }
+    }
+
+    /// Whether a partition is meant for this node.
+    fn is_meant(&self, partition: PartitionId) -> bool {
+        !self.is_leaving()
+            && ownership::owner(partition, &self.living) == Some(&self.context.node.id)
+    }
+
+    /// Opens what is missing and gives back what is too much.
+    fn assign(&mut self) {
+        let now = Instant::now();
+        for number in 0..self.slots.len() {
+            let partition = self.context.slices[number].id;
+            let meant = self.is_meant(partition);
+            match &self.slots[number] {
+                Slot::Free { not_before } if meant && *not_before <= now => self.open(partition),
+                Slot::Held(_) if !meant => self.give_back(partition),
+                _ => {}
+            }
+        }
+    }
+
+    /// What became of the leases.
+    fn renewed(
+        &mut self,
+        asked: Instant,
+        held: &[(PartitionId, Epoch)],
+        answers: Vec<Result<bool, StoreError>>,
+    ) {
+        self.renewing = false;
+        for ((partition, epoch), answer) in held.iter().zip(answers) {
+            let number = usize::from(partition.0);
+            if self.slice(*partition).epoch() != *epoch {
+                continue;
+            }
+            match answer {
+                Ok(true) => {
+                    if matches!(self.slots[number], Slot::Held(_)) {
+                        self.slice(*partition).lease().renew(asked, self.context.cluster.lease());
+                    }
+                }
+                Ok(false) => {
+                    tracing::warn!(%partition, "the lease is lost");
+                    self.metrics.lost_lease();
+                    self.drop_partition(*partition);
+                }
+                Err(error) => tracing::debug!(%partition, %error, "lease not renewed"),
+            }
+        }
+    }
+
+    /// A partition was started, or could not be.
+    fn opened(
+        &mut self,
+        partition: PartitionId,
+        opened: Result<ActorCell, ActorProcessingErr>,
+    ) -> Result<(), ActorProcessingErr> {
+        let number = usize::from(partition.0);
+        self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
+        let cell = match opened {
+            Ok(cell) => cell,
+            Err(failure) => return self.judge(partition, &failure),
+        };
+        // It ended so soon that nobody could tell whose end it was.
+        if matches!(cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped) {
+            self.slice(partition).lease().give_up();
+            return Ok(());
+        }
+        self.slots[number] = Slot::Held(Hold::new(cell));
+        self.metrics.held(self.held());
+        // Whoever had it before may not have come to telling of the last changes.
+        self.context.outbox.rung_all(partition);
+        // It may not be meant for this node any more.
+        self.assign();
+        Ok(())
+    }
+
+    /// Whether the failure of a partition is the store's, which is waited for,
+    /// or one that must not go on for ever.
+    fn judge(
+        &mut self,
+        partition: PartitionId,
+        failure: &ActorProcessingErr,
+    ) -> Result<(), ActorProcessingErr> {
+        let cause = match failure.downcast_ref::<StoreError>() {
+            Some(StoreError::Leased(_)) => return Ok(()),
+            Some(error @ StoreError::Fenced(_)) => {
+                self.metrics.fenced();
+                tracing::warn!(%partition, %error, "a partition ended");
+                return Ok(());
+            }
+            Some(error @ (StoreError::Unavailable(_) | StoreError::Unconfirmed(_))) => {
+                tracing::warn!(%partition, %error, "a partition waits for the store");
+                return Ok(());
+            }
+            Some(error @ StoreError::Damaged(_)) => error.to_string(),
+            // A panic's text may quote what it was working on.
+            None => "it panicked".to_owned(),
+        };
+        tracing::error!(%partition, cause, "a partition failed");
+        if self.window.permits(self.context.clock.now()) {
+            Ok(())
+        } else {
+            Err(format!("partition {partition} keeps failing: {cause}").into())
+        }
+    }
+
+    /// A partition is at rest, or was given long enough.
+    fn drained(&mut self, partition: PartitionId, whole: bool) {
+        if let Slot::Leaving { hold, whole: is_whole } = &mut self.slots[usize::from(partition.0)] {
+            *is_whole = whole;
+            hold.stop();
+            if !whole {
+                tracing::warn!(%partition, "not everything in hand finished; its lease lapses");
+            }
+        }
+    }
+
+    /// A partition's actor has ended.
+    fn ended(
+        &mut self,
+        who: &ActorCell,
+        failure: Option<&ActorProcessingErr>,
+    ) -> Result<(), ActorProcessingErr> {
+        let is_it = |slot: &Slot| slot.hold().is_some_and(|hold| hold.is(who));
+        let Some(number) = self.slots.iter().position(is_it) else { return Ok(()) };
+        let slice = Arc::clone(&self.context.slices[number]);
+        slice.lease().give_up();
+        self.context.board.partition(slice.id.0).clear();
+        let before = std::mem::replace(&mut self.slots[number], Slot::free_at(Instant::now()));
+        self.metrics.held(self.held());
+        if let Slot::Leaving { whole: true, .. } = before {
+            self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
+            self.release(slice.id, slice.epoch());
+            return Ok(());
+        }
+        let Some(failure) = failure else { return Ok(()) };
+        self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
+        crate::metric::restarted(&format!("partition {}", slice.id));
+        self.judge(slice.id, failure)
+    }
+
+    fn held(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.hold().is_some()).count()
+    }
+
+    /// Takes the sign of life back, once this node has nothing any more.
+    fn rest_if_gone(&mut self) {
+        let free = |slot: &Slot| matches!(slot, Slot::Free { .. });
+        let empty = self.releasing == 0 && self.slots.iter().all(free);
+        if self.is_leaving() && empty && !std::mem::replace(&mut self.gone, true) {
+            self.take_leave();
+        }
+    }
+
+    fn told_gone(&mut self) {
+        for done in self.leaving.drain(..) {
+            // The caller may have given up waiting.
+            let _ = done.send(());
+        }
+    }
+
+    /// What this node tells the others of itself.
+    fn view(&self) -> NodeView {
+        let Context { node, board, .. } = &*self.context;
+        NodeView {
+            id: node.id.clone(),
+            incarnation: node.incarnation,
+            address: node.address.clone(),
+            version: node.version.clone(),
+            started_at: self.started,
+            leaving: self.is_leaving(),
+            partitions: self.holdings(),
+            messages: board.waiting(),
+            deliveries: board.pending_deliveries(),
+            routes: board.routes(),
+        }
+    }
+}
+
+/// The generation of the next partition started.
+fn next_generation(context: &Context) -> u64 {
+    context.generations.fetch_add(1, Ordering::Relaxed)
+}
