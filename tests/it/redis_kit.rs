@@ -73,6 +73,37 @@ impl Server {
         server
     }
 
+    /// Starts a server with a file of `config/redis`, some of it changed, on a port
+    /// and in a folder of its own.
+    pub fn of_file(name: &str, changed: &[(&str, &str)], extra: &[&str]) -> Self {
+        let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/redis").join(name);
+        let mut text = std::fs::read_to_string(source).unwrap();
+        for (from, to) in changed {
+            assert!(text.contains(from), "{name}: {from}");
+            text = text.replace(from, to);
+        }
+        let (file, pid) = (folder.path().join(name), folder.path().join("pid"));
+        std::fs::write(&file, text).unwrap();
+        let own = [
+            file.to_str().unwrap(),
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            folder.path().to_str().unwrap(),
+            "--pidfile",
+            pid.to_str().unwrap(),
+        ];
+        let arguments: Vec<String> =
+            own.iter().chain(extra).map(|argument| (*argument).to_owned()).collect();
+        let shell = run(folder.path(), &arguments);
+        let server = Self { shell, port, folder, arguments };
+        server.await_answer();
+        server
+    }
+
     /// Starts a sentinel of a master, called `araldo`.
     pub fn sentinel(master: &Self) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
@@ -175,7 +206,11 @@ impl Cluster {
             let wait = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000"];
             Server::start(&[&wait[..], &["--cluster-port", &bus]].concat())
         };
-        let servers: Vec<Server> = (0..6).map(|_| node()).collect();
+        Self::of((0..6).map(|_| node()).collect())
+    }
+
+    /// Makes one of six empty servers and waits until all of it agrees.
+    pub fn of(servers: Vec<Server>) -> Self {
         let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port));
         let made = Command::new("redis-cli")
             .args(["--cluster", "create"])
