@@ -136,14 +136,18 @@ pub(super) fn options(
     incarnation: u128,
 ) -> Result<RedisOptions, ServeError> {
     let url = redis.url().map_err(|error| ServeError::RedisUrl(error.to_string()))?;
-    let url = url.reveal().to_owned();
-    let nodes = redis.nodes.iter().map(|url| url.reveal().to_owned());
+    let own = url.reveal().to_owned();
     let servers = match &redis.topology {
-        RedisTopology::Single => Servers::Single(url),
-        RedisTopology::Sentinel { master } => {
-            Servers::Sentinel { sentinels: nodes.collect(), name: master.clone(), master: url }
+        RedisTopology::Single => Servers::Single(own),
+        RedisTopology::Sentinel { master } => Servers::Sentinel {
+            sentinels: redis.nodes.iter().map(|node| node.reveal().to_owned()).collect(),
+            name: master.clone(),
+            master: own,
+        },
+        RedisTopology::Cluster => {
+            let others = redis.nodes.iter().map(|node| node.reveal_with(&url));
+            Servers::Cluster(std::iter::once(own).chain(others).collect())
         }
-        RedisTopology::Cluster => Servers::Cluster(std::iter::once(url).chain(nodes).collect()),
     };
     Ok(RedisOptions {
         prefix: redis.prefix.clone(),

@@ -136,7 +136,8 @@ async fn the_user_of_the_examples_may_do_all_that_is_needed_and_no_more() {
 
 #[tokio::test]
 async fn check_config_and_serve_refuse_a_dangerous_redis_unless_loss_is_accepted() {
-    let server = Server::start(&["--appendfsync", "everysec", "--requirepass", "hunter2"]);
+    let server = Server::start(&["--appendfsync", "everysec"]);
+    server.ask(&["CONFIG", "SET", "requirepass", "hunter2"]);
     let house = House::new();
     let url = format!("redis://:hunter2@127.0.0.1:{}", server.port);
     let config = |url: &str| {
@@ -162,7 +163,10 @@ async fn check_config_and_serve_refuse_a_dangerous_redis_unless_loss_is_accepted
     assert!(!house.path("store").exists());
     let said = check(&accept).await;
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert!(said.err.contains("warning: Redis 127.0.0.1") && said.out.contains(":***@"), "{said:?}");
+    assert!(
+        said.err.contains("warning: Redis 127.0.0.1") && said.out.contains(":***@"),
+        "{said:?}"
+    );
     house.write(&format!("{}redis_accept_loss = true\n", config(&url)));
     let node = crate::stage_kit::Server::start(&house.config()).await;
     assert_eq!(node.signal("TERM").await, Some(0));
