@@ -3,9 +3,9 @@
 # a C compiler (for the TLS library), Node.js (for the contract test) and Postfix
 # (for the mail tests and the e-mail bench, which run one of their own; the
 # system's is not used), Chromium with a font for the citizen page's tests,
-# h2load (for the push bench), Prometheus and Redis (for the dashboards' test, the
-# tests of the store and the intake bench, which run ones of their own), and strace
-# (for the power cuts of Redis).
+# h2load (for the push bench), Prometheus (for the dashboards' test), Redis with
+# its Sentinel and tools (for the tests of the store and the intake bench; tests
+# and benches run ones of their own), and strace (for the power cuts of Redis).
 # The Rust toolchain comes by rustup, from rust-toolchain.toml.
 set -euo pipefail
 
@@ -35,16 +35,14 @@ command -v cc >/dev/null || missing+=(build-essential)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 [ -x /usr/sbin/postfix ] || missing+=(postfix)
-redis=
-command -v redis-server >/dev/null && command -v redis-cli >/dev/null || redis=redis-server
-missing+=($redis)
 [ -x /usr/bin/chromium ] || missing+=(chromium fonts-liberation)
 command -v h2load >/dev/null || missing+=(nghttp2-client)
 command -v strace >/dev/null || missing+=(strace)
-command -v redis-benchmark >/dev/null || missing+=(redis-tools)
+command -v redis-cli >/dev/null && command -v redis-benchmark >/dev/null || missing+=(redis-tools)
 # Asked for apart: these packages start a service and recommend others.
 [ -x /usr/bin/prometheus ] && [ -x /usr/bin/promtool ] || servers+=(prometheus)
 command -v redis-server >/dev/null || servers+=(redis-server)
+command -v redis-sentinel >/dev/null || servers+=(redis-sentinel)
 
 if [ $((${#missing[@]} + ${#servers[@]})) -gt 0 ]; then
   echo "installing: ${missing[*]} ${servers[*]}"

@@ -228,7 +228,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         store: store.port(),
         clock: Arc::new(SystemClock),
         rng: Arc::new(SystemRng),
-        cluster: store.membership(node.clone()),
+        cluster: store.membership(&node),
         budget: store.budget(),
     };
     first_key::ensure(&store, &config.store.admin_key_file()).await?;

@@ -124,6 +124,33 @@ impl RedisServer {
         Self::run(port, folder, command, options.traced)
     }
 
+    /// Starts a server, or a Sentinel, with the text of a configuration file and
+    /// further arguments, on a port and in a folder of its own.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub fn of_file(text: &str, arguments: &[&str]) -> Result<Self, RedisError> {
+        let port = free_port()?;
+        let folder = tempfile::tempdir().map_err(io("a temporary folder"))?;
+        let file = folder.path().join("redis.conf");
+        std::fs::write(&file, text).map_err(io("a configuration file"))?;
+        let own = [
+            "redis-server",
+            &file.display().to_string(),
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            &folder.path().display().to_string(),
+            "--pidfile",
+            &pid_file(folder.path()).display().to_string(),
+        ]
+        .map(str::to_owned);
+        let further = arguments.iter().map(|argument| (*argument).to_owned());
+        Self::run(port, folder, own.into_iter().chain(further).collect(), false)
+    }
+
     /// Runs a command that listens on `port`, and waits for its first answer.
     fn run(
         port: u16,

@@ -61,10 +61,20 @@ impl OpenedStore {
         }
     }
 
+    /// Where nodes keep what they must agree on; none: there is only this one.
+    pub(super) fn shelf(&self) -> Option<Arc<dyn Shelf>> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(Arc::new(Registers(Arc::clone(store)))),
+        }
+    }
+
     /// This process among those that share the store; none where none can.
-    pub(super) fn membership(&self, node: NodeOptions) -> Option<Membership> {
-        let Self::Redis(store) = self else { return None };
-        Some(Membership { cluster: store.clone(), node })
+    pub(super) fn membership(&self, node: &NodeOptions) -> Option<Membership> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(Membership { cluster: store.clone(), node: node.clone() }),
+        }
     }
 
     /// What routes may start, of all nodes together; none: no other can have
@@ -73,14 +83,6 @@ impl OpenedStore {
         match self {
             Self::Embedded(_) => None,
             Self::Redis(store) => Some(store.clone()),
-        }
-    }
-
-    /// Where nodes keep what they must agree on; none: there is only this one.
-    pub(super) fn shelf(&self) -> Option<Arc<dyn Shelf>> {
-        match self {
-            Self::Embedded(_) => None,
-            Self::Redis(store) => Some(Arc::new(Registers(Arc::clone(store)))),
         }
     }
 
@@ -134,14 +136,18 @@ pub(super) fn options(
     incarnation: u128,
 ) -> Result<RedisOptions, ServeError> {
     let url = redis.url().map_err(|error| ServeError::RedisUrl(error.to_string()))?;
-    let url = url.reveal().to_owned();
-    let nodes = redis.nodes.iter().map(|url| url.reveal().to_owned());
+    let own = url.reveal().to_owned();
     let servers = match &redis.topology {
-        RedisTopology::Single => Servers::Single(url),
-        RedisTopology::Sentinel { master } => {
-            Servers::Sentinel { sentinels: nodes.collect(), name: master.clone(), master: url }
+        RedisTopology::Single => Servers::Single(own),
+        RedisTopology::Sentinel { master } => Servers::Sentinel {
+            sentinels: redis.nodes.iter().map(|node| node.reveal().to_owned()).collect(),
+            name: master.clone(),
+            master: own,
+        },
+        RedisTopology::Cluster => {
+            let others = redis.nodes.iter().map(|node| node.reveal_with(&url));
+            Servers::Cluster(std::iter::once(own).chain(others).collect())
         }
-        RedisTopology::Cluster => Servers::Cluster(std::iter::once(url).chain(nodes).collect()),
     };
     Ok(RedisOptions {
         prefix: redis.prefix.clone(),

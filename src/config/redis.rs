@@ -90,6 +90,20 @@ impl RedisUrl {
         Ok(Self { url: url.to_owned(), database: info.redis_settings().db() })
     }
 
+    /// The whole of it with the user and password of `other`, unless it has its
+    /// own: nodes of a Cluster have the same.
+    #[must_use]
+    pub fn reveal_with(&self, other: &Self) -> String {
+        let credentials = |url: &str| {
+            let (_, rest) = url.split_once("://")?;
+            rest.rsplit_once('@').map(|(user, _)| user.to_owned())
+        };
+        match (self.url.split_once("://"), credentials(&self.url), credentials(&other.url)) {
+            (Some((scheme, rest)), None, Some(user)) => format!("{scheme}://{user}@{rest}"),
+            _ => self.url.clone(),
+        }
+    }
+
     /// The whole of it; it may hold a password.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -316,6 +330,16 @@ mod tests {
         let url = RedisUrl::parse("redis://:hunter2@r:1").expect("an address");
         assert_eq!(format!("{url:?}"), "redis://:***@r:1");
         assert_eq!(url.reveal(), "redis://:hunter2@r:1");
+    }
+
+    #[test]
+    fn a_node_without_a_password_is_reached_with_the_one_of_the_first() {
+        let read = |url| RedisUrl::parse(url).expect("an address");
+        let first = read("rediss://araldo:hun@ter2@r1:1");
+        let reached = |url| read(url).reveal_with(&first);
+        assert_eq!(reached("rediss://r2:1"), "rediss://araldo:hun@ter2@r2:1");
+        assert_eq!(reached("rediss://own:pw@r2:1"), "rediss://own:pw@r2:1");
+        assert_eq!(read("redis://r2:1").reveal_with(&read("redis://r1:1")), "redis://r2:1");
     }
 
     #[test]

@@ -232,6 +232,16 @@ fn the_example_for_one_node_is_valid() {
 }
 
 #[test]
+fn the_example_for_a_node_of_many_is_valid() {
+    let text = include_str!("../../config/cluster.toml");
+    let config = load_all(text, &[], &[]).expect("valid").config;
+    assert_eq!(config.routes.len(), 3);
+    let redis = config.store.redis().expect("in Redis");
+    assert_eq!((&redis.topology, redis.nodes.len()), (&RedisTopology::Cluster, 2));
+    assert_eq!(redis.replicas, 1);
+}
+
+#[test]
 fn no_route_is_named_as_the_walk_of_an_alert_through_the_inboxes() {
     let errors = errors_of(&APPLE.replace("route.apple", "route.inbox"));
     assert!(errors.contains("a route cannot be named \"inbox\""), "{errors}");

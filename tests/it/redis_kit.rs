@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::ops::{Deref, DerefMut};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -35,6 +36,18 @@ impl Server {
         let arguments = extra.iter().map(|argument| (*argument).to_owned()).collect();
         let options = RedisServerOptions { arguments, ..RedisServerOptions::default() };
         RedisServer::start(&options).unwrap().into()
+    }
+
+    /// Starts a server with a file of `config/redis`, some of it changed, on a port
+    /// and in a folder of its own.
+    pub fn of_file(name: &str, changed: &[(&str, &str)], extra: &[&str]) -> Self {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/redis").join(name);
+        let mut text = std::fs::read_to_string(source).unwrap();
+        for (from, to) in changed {
+            assert!(text.contains(from), "{name}: {from}");
+            text = text.replace(from, to);
+        }
+        RedisServer::of_file(&text, extra).unwrap().into()
     }
 
     /// Starts a sentinel of a master, called `araldo`.
@@ -86,11 +99,22 @@ pub fn eventually(what: &str, is_so: impl FnMut() -> bool) {
 /// Three masters with a replica each.
 pub struct Cluster(Vec<Server>);
 
+impl From<RedisCluster> for Cluster {
+    fn from(started: RedisCluster) -> Self {
+        Self(started.into_nodes().into_iter().map(Server::from).collect())
+    }
+}
+
 impl Cluster {
     /// Starts one and waits until all of it agrees.
     pub fn start() -> Self {
-        let started = RedisCluster::start(&RedisServerOptions::default()).unwrap();
-        Self(started.into_nodes().into_iter().map(Server::from).collect())
+        Self::from(RedisCluster::start(&RedisServerOptions::default()).unwrap())
+    }
+
+    /// Makes one of six empty servers and waits until all of it agrees.
+    pub fn of(servers: Vec<Server>) -> Self {
+        let servers = servers.into_iter().map(|server| server.inner).collect();
+        Self::from(RedisCluster::of(servers).unwrap())
     }
 
     /// Where some of its nodes are.

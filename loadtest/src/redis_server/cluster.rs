@@ -26,7 +26,14 @@ impl RedisCluster {
             options.arguments.extend(["--cluster-port".to_owned(), bus]);
             RedisServer::start(&options)
         };
-        let servers: Vec<_> = (0..SERVERS).map(|_| server()).collect::<Result<_, _>>()?;
+        Self::of((0..SERVERS).map(|_| server()).collect::<Result<_, _>>()?)
+    }
+
+    /// Makes one of six empty servers and waits until all of it agrees.
+    ///
+    /// # Errors
+    /// [`RedisError`].
+    pub fn of(servers: Vec<RedisServer>) -> Result<Self, RedisError> {
         let addresses = servers.iter().map(|server| format!("127.0.0.1:{}", server.port()));
         let made = Command::new("redis-cli")
             .args(["--cluster", "create"])
