@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::domain::id::{OrganizationId, ServiceId};
 use crate::domain::service::{ApiKey, Organization, Registry, Service};
@@ -32,7 +33,7 @@ pub struct Counts {
 
 /// The registry in memory, shared by all.
 #[derive(Default)]
-pub struct Directory(RwLock<Tables>, AtomicU64);
+pub struct Directory(RwLock<Tables>, AtomicU64, Mutex<()>);
 
 impl Directory {
     /// A directory holding what the store had.
@@ -49,6 +50,12 @@ impl Directory {
             directory.put_key(key);
         }
         directory
+    }
+
+    /// Held over a write of the registry and over reading all of it anew, so that
+    /// store and directory see them in the same order.
+    pub(crate) async fn writing(&self) -> MutexGuard<'_, ()> {
+        self.2.lock().await
     }
 
     // A panic while the lock is held cannot leave a table half changed: each

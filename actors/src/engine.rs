@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Mutex, oneshot};
+use tokio::sync::oneshot;
 
 use crate::alert::AlertBoard;
 use crate::board::Board;
@@ -111,9 +111,6 @@ pub(crate) struct Inner {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) membership: Option<Membership>,
-    /// Held over a write of the registry, so that store and directory see
-    /// concurrent writes in the same order.
-    pub(crate) registering: Mutex<()>,
 }
 
 impl Engine {
@@ -403,7 +400,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::put_organization`].
     pub async fn put_organization(&self, organization: Organization) -> Result<(), StoreError> {
-        let _turn = self.0.registering.lock().await;
+        let _turn = self.0.directory.writing().await;
         self.0.store.put_organization(organization.clone()).await?;
         self.0.directory.put_organization(organization);
         self.tell(&[Notice::Registered]).await
@@ -414,7 +411,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::put_service`].
     pub async fn put_service(&self, service: Service) -> Result<(), StoreError> {
-        let _turn = self.0.registering.lock().await;
+        let _turn = self.0.directory.writing().await;
         self.0.store.put_service(service.clone()).await?;
         self.0.directory.put_service(Arc::new(service));
         self.tell(&[Notice::Registered]).await
@@ -425,7 +422,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::put_key`].
     pub async fn put_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        let _turn = self.0.registering.lock().await;
+        let _turn = self.0.directory.writing().await;
         self.0.store.put_key(key.clone()).await?;
         self.0.directory.put_key(key);
         self.tell(&[Notice::Registered]).await
@@ -436,7 +433,7 @@ impl Engine {
     /// # Errors
     /// As [`Store::remove_key`].
     pub async fn remove_key(&self, id: &str) -> Result<bool, StoreError> {
-        let _turn = self.0.registering.lock().await;
+        let _turn = self.0.directory.writing().await;
         let found = self.0.store.remove_key(id).await?;
         self.0.directory.remove_key(id);
         self.tell(&[Notice::Registered]).await?;

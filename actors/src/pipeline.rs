@@ -215,7 +215,6 @@ pub async fn start(
         outbox,
         peers,
         membership: ports.cluster,
-        registering: tokio::sync::Mutex::new(()),
     });
     Ok(Running { engine, handles, routes, keeper, root, ended })
 }

@@ -215,6 +215,7 @@ impl State {
     /// Looks up in the store what was missed.
     async fn catch_up(&mut self) -> Result<(), StoreError> {
         if self.missed.registry {
+            let _turn = self.context.directory.writing().await;
             self.context.directory.replace(self.context.store.registry().await?);
             self.missed.registry = false;
         }
