@@ -120,6 +120,7 @@ mod step;
 pub(super) use import::{Counter, Miscounted, Obstacle, Target};
 pub use options::{OpenError, RedisOptions, Servers};
 
+use base::look_again;
 use erase::Erase;
 use key::Space;
 use link::Link;
@@ -172,7 +173,7 @@ impl Store for RedisStore {
         recipient: FiscalCode,
         id: MessageId,
     ) -> Result<Option<(Message, MessageState)>, StoreError> {
-        self.in_time(self.message_for(recipient, id)).await
+        self.in_time(look_again(|| self.message_for(recipient, id))).await
     }
 
     async fn inbox(
@@ -180,7 +181,7 @@ impl Store for RedisStore {
         citizen: FiscalCode,
         range: InboxRange,
     ) -> Result<Vec<InboxItem>, StoreError> {
-        self.in_time(self.inbox_page(citizen, range)).await
+        self.in_time(look_again(|| self.inbox_page(citizen, range))).await
     }
 
     async fn inbox_item(
@@ -188,7 +189,7 @@ impl Store for RedisStore {
         citizen: FiscalCode,
         message: MessageId,
     ) -> Result<Option<InboxItem>, StoreError> {
-        self.in_time(self.item_of(citizen, message)).await
+        self.in_time(look_again(|| self.item_of(citizen, message))).await
     }
 
     async fn events(
@@ -197,7 +198,7 @@ impl Store for RedisStore {
         after: Option<u64>,
         limit: usize,
     ) -> Result<InboxEvents, StoreError> {
-        self.in_time(self.events_after(citizen, after, limit)).await
+        self.in_time(look_again(|| self.events_after(citizen, after, limit))).await
     }
 
     async fn mark(
@@ -215,7 +216,7 @@ impl Store for RedisStore {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<(Message, MessageState)>, StoreError> {
-        self.in_time(self.addressed_to(recipient, after, limit)).await
+        self.in_time(look_again(|| self.addressed_to(recipient, after, limit))).await
     }
 
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {

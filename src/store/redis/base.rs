@@ -20,6 +20,9 @@ pub(super) const AT_ONCE: usize = 16;
 /// Tries of a write that others' writes came before.
 pub(super) const TRIES: usize = 16;
 
+/// Looks at rows that do not fit each other before they count as damaged.
+const LOOKS: usize = 3;
+
 /// Fiscal codes looked up at once.
 const CODES: usize = 256;
 
@@ -51,6 +54,21 @@ where
     F: Future<Output = Result<T, StoreError>>,
 {
     stream::iter(asks).buffered(AT_ONCE).try_collect().await
+}
+
+/// Looks again when rows did not fit each other: an erasure between two reads
+/// makes them look damaged, once.
+pub(super) async fn look_again<T, F>(mut look: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..LOOKS {
+        match look().await {
+            Err(StoreError::Damaged(_)) => {}
+            found => return found,
+        }
+    }
+    look().await
 }
 
 impl RedisStore {

@@ -33,19 +33,35 @@ use super::reply;
 use super::row::Held;
 use crate::store::codec::decode;
 
-/// Rows remembered of each kind, twice over.
+/// Rows remembered of each kind, twice over: at most, and at least however many
+/// partitions share [`IN_ALL`].
 const REMEMBERED: usize = 1_024;
+const LEAST: usize = 64;
+/// Rows remembered of each kind in all partitions.
+const IN_ALL: usize = 65_536;
 
-/// Values used lately: the newest [`REMEMBERED`], and up to as many that were
-/// before them.
+/// Values used lately: the newest `most`, and up to as many that were before
+/// them.
 pub(super) struct Recent<K, V> {
+    most: usize,
     young: HashMap<K, V>,
     old: HashMap<K, V>,
 }
 
 impl<K, V> Default for Recent<K, V> {
     fn default() -> Self {
-        Self { young: HashMap::new(), old: HashMap::new() }
+        Self::of(REMEMBERED)
+    }
+}
+
+impl<K, V> Recent<K, V> {
+    fn of(most: usize) -> Self {
+        Self { most, young: HashMap::new(), old: HashMap::new() }
+    }
+
+    /// One of a partition among `count`.
+    fn among(count: u16) -> Self {
+        Self::of((IN_ALL / usize::from(count.max(1))).clamp(LEAST, REMEMBERED))
     }
 }
 
@@ -55,7 +71,7 @@ impl<K: Eq + Hash, V> Recent<K, V> {
     }
 
     pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= REMEMBERED && !self.young.contains_key(&key) {
+        if self.young.len() >= self.most && !self.young.contains_key(&key) {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, value);
@@ -129,7 +145,9 @@ impl Memory {
     /// # Errors
     /// The store has less than before.
     pub(super) fn stepped(&mut self, step: u64) -> Result<(), StoreError> {
-        self.known.as_mut().map_or(Ok(()), |known| known.learn(step, &known.tails.clone()))
+        let Some(known) = &mut self.known else { return Ok(()) };
+        let tails = known.tails;
+        known.learn(step, &tails)
     }
 }
 
@@ -225,9 +243,9 @@ impl RedisStore {
             books,
             checkpoints,
             tails,
-            states: Recent::default(),
-            residents: Recent::default(),
-            cursors: Recent::default(),
+            states: Recent::among(self.count()),
+            residents: Recent::among(self.count()),
+            cursors: Recent::among(self.count()),
             routes: HashSet::new(),
         })
     }

@@ -142,7 +142,11 @@ impl Connection {
                 return Err(format!("it answered {}", error.code()));
             }
         }
-        if is_master(answers.last()) { Ok((open, run)) } else { Err("it is not a master".to_owned()) }
+        if is_master(answers.last()) {
+            Ok((open, run))
+        } else {
+            Err("it is not a master".to_owned())
+        }
     }
 
     async fn plain(&self) -> Result<MultiplexedConnection, RedisError> {

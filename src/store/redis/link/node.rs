@@ -242,11 +242,7 @@ impl Writer {
         }
     }
 
-    async fn send(
-        &self,
-        open: &mut Open,
-        group: &[Job],
-    ) -> Result<Vec<Value>, String> {
+    async fn send(&self, open: &mut Open, group: &[Job]) -> Result<Vec<Value>, String> {
         let mut pipeline = Pipeline::new();
         for job in group {
             add(&mut pipeline, &job.ask, job.asking);

@@ -221,11 +221,7 @@ impl RedisStore {
     }
 
     /// How far each journal reaches.
-    pub(super) async fn tails(
-        &self,
-        partition: u16,
-        run: Run,
-    ) -> Result<ByLane<u64>, StoreError> {
+    pub(super) async fn tails(&self, partition: u16, run: Run) -> Result<ByLane<u64>, StoreError> {
         let space = self.space(partition);
         let fields = Lane::ALL.map(key::tail);
         let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
