@@ -154,7 +154,12 @@ impl State {
                 let hub = self.hub(PartitionId::of(&citizen, count));
                 hub.address.cast(HubMessage::Revoke { citizen, done: None });
             }
-            Notice::Registered => self.missed.registry = true,
+            Notice::Registered => {
+                self.missed.registry = true;
+                // At once, since a new key may be used here the next moment; if
+                // it cannot be read, before the gate opens again.
+                drop(self.read_registry().await);
+            }
             Notice::Alert { id } => {
                 if self.context.alerts.look(id).await.is_err() {
                     self.missed.alerts = true;
@@ -212,13 +217,19 @@ impl State {
         self.context.hubs.iter().for_each(|hub| hub.ring_slots(&[]));
     }
 
-    /// Looks up in the store what was missed.
-    async fn catch_up(&mut self) -> Result<(), StoreError> {
+    /// Reads the registry anew, if it changed.
+    async fn read_registry(&mut self) -> Result<(), StoreError> {
         if self.missed.registry {
             let _turn = self.context.directory.writing().await;
             self.context.directory.replace(self.context.store.registry().await?);
             self.missed.registry = false;
         }
+        Ok(())
+    }
+
+    /// Looks up in the store what was missed.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        self.read_registry().await?;
         if self.missed.alerts {
             self.context.alerts.reconcile().await?;
             self.missed.alerts = false;
