@@ -265,8 +265,8 @@ fn refuse(job: Job, error: &StoreError) {
         | Job::Key(_, reply) => drop(reply.send(Err(error))),
         Job::RemoveKey(_, reply) => drop(reply.send(Err(error))),
         Job::Forget(_, reply) => drop(reply.send(Err(error))),
-        Job::Alert(_, _, reply) => drop(reply.send(Err(error))),
-        Job::AlertStatus(_, reply) | Job::CancelAlert(_, _, reply) => {
+        Job::Alert(AlertJob::Accept(_, _, reply)) => drop(reply.send(Err(error))),
+        Job::Alert(AlertJob::Status(_, reply) | AlertJob::Cancel(_, _, reply)) => {
             drop(reply.send(Err(error)));
         }
     }
