@@ -49,7 +49,9 @@ struct Played {
     per_second: f64,
     /// Commands while the alert was carried out, and how many of them would have been there without it.
     commands: Option<(CommandCount, f64)>,
-    reached: u64,
+    /// Of all channels: the inbox's and the pushes.
+    deliveries: u64,
+    pushes: u64,
 }
 
 /// Carries it out.
@@ -82,16 +84,20 @@ pub async fn run(lab: &Lab, options: &Options) -> Result<Outcome, ExperimentErro
     let each = |count: fn(&CommandCount, f64) -> f64| {
         median(redis.iter().filter_map(|one| {
             let (commands, at_rest) = one.commands.as_ref()?;
-            Some(count(commands, *at_rest) / as_f64(one.reached.max(1)))
+            Some(count(commands, *at_rest) / as_f64(one.deliveries.max(1)))
         }))
     };
     let operations = each(|commands, at_rest| as_f64(commands.all()) - at_rest);
     outcome.found(
-        "Redis operations a delivery, all within scripts counted",
+        "Redis operations a delivery (inbox and push), all within scripts counted",
         operations,
         4,
         Some(Limit::AtMost(options.operations)),
     );
+    let pushes: u64 = redis.iter().map(|one| one.pushes).sum();
+    let all: u64 = redis.iter().map(|one| one.deliveries).sum();
+    let a_push = operations * as_f64(all) / as_f64(pushes.max(1));
+    outcome.found("the same a push, were the inbox no delivery", a_push, 4, None);
     outcome.found("of which scripts", each(|commands, _| as_f64(commands.scripts())), 4, None);
     outcome.found("beside them: at rest in the same time", each(|_, at_rest| at_rest), 4, None);
     if let Some((commands, _)) = redis.first().and_then(|one| one.commands.as_ref()) {
@@ -143,7 +149,8 @@ async fn play(
     Ok(Played {
         per_second: as_f64(audit.reached) / state.seconds().unwrap_or(f64::INFINITY).max(1e-3),
         commands,
-        reached: audit.reached,
+        deliveries: state.progress.walks.iter().map(|walk| walk.delivered).sum(),
+        pushes: audit.reached,
     })
 }
 
