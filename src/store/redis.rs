@@ -49,8 +49,13 @@
 //!   by as many replicas as configured.
 //! - Places in the order of events are taken by the script that writes what
 //!   happened there: whoever read up to a place missed nothing before it.
-//! - No question is unbounded: pages, groups and scans have sizes, and every
-//!   operation ends within [`RedisOptions::answered_within`].
+//! - No question is unbounded: pages, groups and scans have sizes. Every
+//!   operation that somebody waits for ends within
+//!   [`RedisOptions::answered_within`]; of all others each question does (see
+//!   `deadline`).
+//! - What an owner learned of a partition holds for the run of the server that
+//!   told it. Another one (a replica that took over, the same server started
+//!   again) answers none of its steps: the partition is taken over anew.
 //!
 //! # Crash
 //!
@@ -91,6 +96,7 @@ mod batch;
 mod budget;
 mod citizen;
 mod cluster;
+mod deadline;
 mod due;
 mod erase;
 mod first_key;
@@ -114,10 +120,11 @@ mod step;
 pub(super) use import::{Counter, Miscounted, Obstacle, Target};
 pub use options::{OpenError, RedisOptions, Servers};
 
+use base::look_again;
 use erase::Erase;
 use key::Space;
 use link::Link;
-use owner::{Owned, Recent};
+use owner::{Memory, Recent};
 
 /// The layout this version writes and reads.
 const FORMAT_VERSION: u16 = 1;
@@ -144,7 +151,7 @@ pub struct RedisStore {
     spaces: Vec<Space>,
     /// What is remembered of each partition by its owner, if that is this
     /// process; held for the length of a step.
-    owners: Vec<tokio::sync::Mutex<Option<Owned>>>,
+    owners: Vec<tokio::sync::Mutex<Memory>>,
     /// The last epoch given to this process, for each partition.
     epochs: Vec<AtomicU64>,
     /// Alerts known to exist.
@@ -158,7 +165,7 @@ impl Store for RedisStore {
         message: Message,
         claim: Option<IdempotencyClaim>,
     ) -> Result<Acceptance, StoreError> {
-        self.accept_message(message, claim).await
+        self.in_time(self.accept_message(message, claim)).await
     }
 
     async fn message(
@@ -166,7 +173,7 @@ impl Store for RedisStore {
         recipient: FiscalCode,
         id: MessageId,
     ) -> Result<Option<(Message, MessageState)>, StoreError> {
-        self.message_for(recipient, id).await
+        self.in_time(look_again(|| self.message_for(recipient, id))).await
     }
 
     async fn inbox(
@@ -174,7 +181,7 @@ impl Store for RedisStore {
         citizen: FiscalCode,
         range: InboxRange,
     ) -> Result<Vec<InboxItem>, StoreError> {
-        self.inbox_page(citizen, range).await
+        self.in_time(look_again(|| self.inbox_page(citizen, range))).await
     }
 
     async fn inbox_item(
@@ -182,7 +189,7 @@ impl Store for RedisStore {
         citizen: FiscalCode,
         message: MessageId,
     ) -> Result<Option<InboxItem>, StoreError> {
-        self.item_of(citizen, message).await
+        self.in_time(look_again(|| self.item_of(citizen, message))).await
     }
 
     async fn events(
@@ -191,7 +198,7 @@ impl Store for RedisStore {
         after: Option<u64>,
         limit: usize,
     ) -> Result<InboxEvents, StoreError> {
-        self.events_after(citizen, after, limit).await
+        self.in_time(look_again(|| self.events_after(citizen, after, limit))).await
     }
 
     async fn mark(
@@ -200,7 +207,7 @@ impl Store for RedisStore {
         message: MessageId,
         change: MarkChange,
     ) -> Result<Option<InboxEntry>, StoreError> {
-        self.change_marks(citizen, message, change).await
+        self.in_time(self.change_marks(citizen, message, change)).await
     }
 
     async fn addressed(
@@ -209,15 +216,16 @@ impl Store for RedisStore {
         after: Option<MessageId>,
         limit: usize,
     ) -> Result<Vec<(Message, MessageState)>, StoreError> {
-        self.addressed_to(recipient, after, limit).await
+        self.in_time(look_again(|| self.addressed_to(recipient, after, limit))).await
     }
 
     async fn citizen(&self, fiscal_code: FiscalCode) -> Result<Option<Citizen>, StoreError> {
-        Ok(self.resident(&fiscal_code).await?.map(|(_, citizen)| citizen))
+        let found = self.in_time(self.resident(&fiscal_code)).await?;
+        Ok(found.map(|(_, citizen)| citizen))
     }
 
     async fn address_owner(&self, address: AddressId) -> Result<Option<FiscalCode>, StoreError> {
-        self.owner_of(address).await
+        self.in_time(self.owner_of(address)).await
     }
 
     async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
@@ -229,7 +237,7 @@ impl Store for RedisStore {
         citizen: Citizen,
         expected: Option<u64>,
     ) -> Result<Swap, StoreError> {
-        self.swap(citizen, expected).await
+        self.in_time(self.swap(citizen, expected)).await
     }
 
     async fn open_partition(&self, id: PartitionId) -> Result<Opened, StoreError> {
@@ -299,19 +307,19 @@ impl Store for RedisStore {
     }
 
     async fn put_organization(&self, organization: Organization) -> Result<(), StoreError> {
-        self.put_organization_row(&organization).await
+        self.in_time(self.put_organization_row(&organization)).await
     }
 
     async fn put_service(&self, service: Service) -> Result<(), StoreError> {
-        self.put_service_row(service).await
+        self.in_time(self.put_service_row(service)).await
     }
 
     async fn put_key(&self, key: ApiKey) -> Result<(), StoreError> {
-        self.put_key_row(&key).await
+        self.in_time(self.put_key_row(&key)).await
     }
 
     async fn remove_key(&self, id: &str) -> Result<bool, StoreError> {
-        self.remove_key_row(id).await
+        self.in_time(self.remove_key_row(id)).await
     }
 
     async fn forget_claims(&self, before: Millis) -> Result<u64, StoreError> {

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod alert;
+mod back;
 mod budget;
 mod bus;
 mod cluster;
 mod cost;
 mod crash;
+mod deadline;
 mod fence;
 mod lease;
 mod loss;

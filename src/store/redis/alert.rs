@@ -48,14 +48,14 @@ impl AlertStore for RedisStore {
         alert: Alert,
         claim: Option<IdempotencyClaim>,
     ) -> Result<AlertAcceptance, StoreError> {
-        self.accept_one(alert, claim).await
+        self.in_time(self.accept_one(alert, claim)).await
     }
 
     async fn claimed_alert(
         &self,
         claim: IdempotencyClaim,
     ) -> Result<Option<AlertAcceptance>, StoreError> {
-        self.claimed_before(&claim).await
+        self.in_time(self.claimed_before(&claim)).await
     }
 
     async fn set_alert_status(
@@ -65,7 +65,7 @@ impl AlertStore for RedisStore {
         to: AlertStatus,
         at: Millis,
     ) -> Result<Option<AlertRecord>, StoreError> {
-        self.change_status(id, from, to, at).await
+        self.in_time(self.change_status(id, from, to, at)).await
     }
 
     async fn cancel_alert(
@@ -73,16 +73,16 @@ impl AlertStore for RedisStore {
         id: MessageId,
         at: Millis,
     ) -> Result<Option<AlertRecord>, StoreError> {
-        self.note_cancel(id, at).await
+        self.in_time(self.note_cancel(id, at)).await
     }
 
     async fn close_alert(&self, id: MessageId, partition: PartitionId) -> Result<bool, StoreError> {
         self.check(partition)?;
-        self.close_partition(id, partition).await
+        self.in_time(self.close_partition(id, partition)).await
     }
 
     async fn alert(&self, id: MessageId) -> Result<Option<AlertRecord>, StoreError> {
-        self.alert_record(id).await
+        self.in_time(self.alert_record(id)).await
     }
 
     async fn alerts(

@@ -11,14 +11,17 @@ use araldo_actors::port::store::StoreError;
 use super::RedisStore;
 use super::batch::{Applied, Batch};
 use super::key::Space;
-use super::link::{Ask, Written};
-use super::{reply, row, script};
+use super::link::{Ask, Run, Written};
+use super::{deadline, reply, row, script};
 
 /// Questions to several partitions at once.
 pub(super) const AT_ONCE: usize = 16;
 
 /// Tries of a write that others' writes came before.
 pub(super) const TRIES: usize = 16;
+
+/// Looks at rows that do not fit each other before they count as damaged.
+const LOOKS: usize = 3;
 
 /// Fiscal codes looked up at once.
 const CODES: usize = 256;
@@ -35,7 +38,8 @@ pub(super) fn command(name: &str, key: &str, arguments: &[&[u8]]) -> Cmd {
 
 /// Something to ask of a space.
 pub(super) fn asked(space: &Space, commands: Vec<Cmd>, confirmed: bool) -> Ask {
-    Ask { slot: space.slot(), commands, pulse: space.pulse(), confirmed }
+    let (slot, pulse) = (space.slot(), space.pulse());
+    Ask { slot, commands, pulse, confirmed, run: None, deadline: deadline::of_operation() }
 }
 
 /// The error of a write that others' writes kept coming before.
@@ -50,6 +54,21 @@ where
     F: Future<Output = Result<T, StoreError>>,
 {
     stream::iter(asks).buffered(AT_ONCE).try_collect().await
+}
+
+/// Looks again when rows did not fit each other: an erasure between two reads
+/// makes them look damaged, once.
+pub(super) async fn look_again<T, F>(mut look: impl FnMut() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    for _ in 1..LOOKS {
+        match look().await {
+            Err(StoreError::Damaged(_)) => {}
+            found => return found,
+        }
+    }
+    look().await
 }
 
 impl RedisStore {
@@ -96,12 +115,35 @@ impl RedisStore {
         space: &Space,
         commands: Vec<Cmd>,
     ) -> Result<std::vec::IntoIter<Value>, StoreError> {
-        Ok(self.link.read(asked(space, commands, false)).await?.into_iter())
+        Ok(self.link.read(asked(space, commands, false)).await?.values.into_iter())
     }
 
     /// Reads with one command.
     pub(super) async fn read_one(&self, space: &Space, one: Cmd) -> Result<Value, StoreError> {
         Ok(reply::next(&mut self.read(space, vec![one]).await?))
+    }
+
+    /// Reads with one command, from one run alone if that is given; also who
+    /// answered.
+    pub(super) async fn read_of(
+        &self,
+        space: &Space,
+        one: Cmd,
+        run: Option<Run>,
+    ) -> Result<(Value, Run), StoreError> {
+        let ask = Ask { run, ..asked(space, vec![one], false) };
+        let Written { values, run, .. } = self.link.read(ask).await?;
+        Ok((reply::next(&mut values.into_iter()), run))
+    }
+
+    /// Waits until the replicas that count have all that was written so far:
+    /// goes before an answer that rests on what was read, since that may be what
+    /// an earlier try wrote and no replica confirmed.
+    pub(super) async fn confirm(&self, space: &Space) -> Result<(), StoreError> {
+        if !self.link.counts() {
+            return Ok(());
+        }
+        self.write(space, command("SET", &space.pulse(), &[b"1"])).await.map(drop)
     }
 
     /// Writes with one command.
@@ -121,6 +163,18 @@ impl RedisStore {
     /// Writes a batch.
     pub(super) async fn apply(&self, space: &Space, batch: Batch) -> Result<Applied, StoreError> {
         let Written { values, .. } = self.write(space, batch.into_call()).await?;
+        Applied::read(reply::next(&mut values.into_iter()))
+    }
+
+    /// Writes a step of an owner, to the run that it is of alone.
+    pub(super) async fn apply_step(
+        &self,
+        space: &Space,
+        batch: Batch,
+        run: Run,
+    ) -> Result<Applied, StoreError> {
+        let ask = Ask { run: Some(run), ..asked(space, vec![batch.into_call()], true) };
+        let Written { values, .. } = self.link.write(ask).await?;
         Applied::read(reply::next(&mut values.into_iter()))
     }
 

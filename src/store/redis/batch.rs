@@ -20,8 +20,12 @@ pub(super) enum Applied {
     /// Written, now or (an owner's step) by an earlier try; the place before
     /// the first one taken.
     Done(u64),
-    /// A check failed, or another step came before; nothing was written.
+    /// A check failed; nothing was written.
     Conflict,
+    /// The step does not follow the last one; nothing was written.
+    OutOfStep,
+    /// The store lacks what was there before; nothing was written.
+    WentBack,
     /// The token is not the newest; nothing was written.
     Fenced,
 }
@@ -33,6 +37,9 @@ pub(super) struct Claimed {
     /// The number of the step before.
     pub(super) step: u64,
 }
+
+/// No key has this number.
+const NO_KEY: usize = 0;
 
 /// A value with a place in the order of events, known or taken by this batch.
 #[derive(Clone, Copy)]
@@ -72,6 +79,7 @@ impl Place {
 
 /// See the module's text.
 pub(super) struct Batch {
+    counters: String,
     keys: Vec<String>,
     numbers: HashMap<String, usize>,
     claimed: Option<Claimed>,
@@ -88,7 +96,8 @@ fn bytes(text: impl Display) -> Vec<u8> {
 impl Batch {
     /// An empty batch on the rows of `space`.
     pub(super) fn new(space: &Space) -> Self {
-        let mut batch = Self {
+        Self {
+            counters: space.counters(),
             keys: Vec::new(),
             numbers: HashMap::new(),
             claimed: None,
@@ -96,9 +105,7 @@ impl Batch {
             checks: 0,
             checked: Vec::new(),
             commands: Vec::new(),
-        };
-        batch.number(&space.counters());
-        batch
+        }
     }
 
     /// The next step of an owner.
@@ -130,6 +137,12 @@ impl Batch {
     /// there.
     pub(super) fn check_field(&mut self, key: &str, field: &[u8], expected: &[u8]) {
         self.check("h", key, field, expected);
+    }
+
+    /// A counter must be no lower than it was when it was read: it never is,
+    /// unless the store went back.
+    pub(super) fn check_not_before(&mut self, key: &str, field: &str, number: u64) {
+        self.check("g", key, field.as_bytes(), &bytes(number));
     }
 
     /// A member of a sorted set must have this score.
@@ -191,17 +204,27 @@ impl Batch {
     }
 
     /// As a call of the script.
-    pub(super) fn into_call(self) -> Cmd {
+    pub(super) fn into_call(mut self) -> Cmd {
+        // Declared only where it is needed.
+        let counters = if self.claimed.is_some() || self.places > 0 {
+            let counters = std::mem::take(&mut self.counters);
+            self.number(&counters)
+        } else {
+            NO_KEY
+        };
         let mut call = script::call(&script::APPLY, &self.keys);
         match &self.claimed {
             Some(Claimed { token, step }) => {
-                call.arg(token).arg(*step).arg(step + 1);
+                // A number says which step it is only among those of one sender
+                // that hears its answers.
+                let name = format!("{:016x}", rand::random::<u64>());
+                call.arg(token).arg(*step).arg(step + 1).arg(name);
             }
             None => {
-                call.arg("").arg("").arg("");
+                call.arg("").arg("").arg("").arg("");
             }
         }
-        call.arg(self.places).arg(self.checks);
+        call.arg(counters).arg(self.places).arg(self.checks);
         call.arg(self.checked.as_slice()).arg(self.commands.as_slice());
         call
     }
@@ -216,6 +239,8 @@ impl Applied {
             0 | 3 => Ok(Self::Done(reply::count(reply::next(&mut parts), what)?)),
             1 => Ok(Self::Conflict),
             2 => Ok(Self::Fenced),
+            4 => Ok(Self::OutOfStep),
+            5 => Ok(Self::WentBack),
             _ => Err(reply::unexpected(what)),
         }
     }
@@ -240,6 +265,6 @@ mod tests {
         batch.run_many("HSET", "key", 2, &fields[..3_000]);
         let heads = batch.commands.iter().filter(|one| *one == b"HDEL" || *one == b"HSET").count();
         assert_eq!(heads, 4 + 3);
-        assert_eq!(batch.keys.len(), 2, "a key is declared once");
+        assert_eq!(batch.keys, ["key"], "a key is declared once, and no other");
     }
 }

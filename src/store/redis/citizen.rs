@@ -75,6 +75,8 @@ impl Change {
             }
             None => {
                 batch.check_field(&space.index(), code.as_bytes(), b"");
+                // A failover may have lost that the ordinal was taken.
+                batch.check_field(&space.citizens(), &ordinal, b"");
                 batch.run("HSET", &space.index(), &[code.as_bytes(), &ordinal]);
             }
         }
@@ -191,6 +193,8 @@ impl RedisStore {
                 }
             }
             stored = self.stored(&again).await?;
+            // Still not there: it may be the ordinal that is another's.
+            taken.retain(|code, _| stored.contains_key(code));
         }
         upserts.into_iter().collect::<Option<Vec<_>>>().ok_or_else(overtaken)
     }

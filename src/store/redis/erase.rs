@@ -21,8 +21,9 @@ use super::RedisStore;
 use super::base::{TRIES, command, overtaken};
 use super::batch::{Applied, Batch, Claimed};
 use super::key::Space;
+use super::link::went_back;
 use super::row::{self, Holder};
-use super::step::remove_passed;
+use super::step::{check_tails, remove_passed};
 use super::{key, reply};
 use crate::store::codec::{decode, encode};
 use crate::store::effect::{Waiting, waiting};
@@ -80,9 +81,9 @@ impl RedisStore {
     pub(super) async fn erase_citizen(&self, erase: Erase) -> Result<Erased, StoreError> {
         let Erase { partition: id, epoch, citizen, checkpoints, record } = erase;
         let space = self.check(id)?;
-        let mut remembered = self.owners[usize::from(id.0)].lock().await;
+        let mut memory = self.owners[usize::from(id.0)].lock().await;
         for _ in 0..TRIES {
-            let mut owned = self.owned(id, epoch, remembered.take()).await?;
+            let mut owned = self.owned(id, epoch, &mut memory).await?;
             if self.home(&citizen) != id.0 {
                 return Err(of_another_partition());
             }
@@ -93,6 +94,7 @@ impl RedisStore {
             let passed = self.passed(id.0, &mut owned, &checkpoints, u64::MAX).await?;
             let claimed = Claimed { token: self.token(epoch), step: owned.step };
             let mut batch = Batch::step(space, claimed);
+            check_tails(space, &mut batch, &owned);
             remove_holdings(space, &citizen, &holdings, &mut batch);
             let messages = holdings.messages.len() as u64;
             if holdings.ordinal.is_some() || messages > 0 {
@@ -107,11 +109,14 @@ impl RedisStore {
             encode("books", &owned.books, &mut books)?;
             batch.run("HSET", &space.counters(), &[b"books", &books]);
             remove_passed(space, &mut batch, &passed);
-            match self.apply(space, batch).await? {
+            match self.apply_step(space, batch, owned.run).await? {
                 Applied::Conflict => {}
+                Applied::OutOfStep if owned.is_new => {}
+                Applied::OutOfStep | Applied::WentBack => return Err(went_back()),
                 Applied::Fenced => return Err(StoreError::Fenced(id)),
                 Applied::Done(_) => {
-                    drop(remembered);
+                    memory.stepped(owned.step + 1)?;
+                    drop(memory);
                     self.release(id.0, given_up.as_slice()).await;
                     let cancelled = holdings.cancelled.into_iter();
                     let cancelled = cancelled.map(|(route, pending)| Backlog { route, pending });
@@ -272,8 +277,9 @@ fn remove_holdings(space: &Space, code: &FiscalCode, holdings: &Holdings, batch:
         batch.check_field(&space.citizens(), &number, &holdings.revision.to_be_bytes());
         batch.run("HDEL", &space.citizens(), &[&number]);
         batch.run("HDEL", &space.index(), &[code.as_bytes()]);
-        batch.run("DEL", &space.inbox(ordinal), &[]);
-        batch.run("DEL", &space.changes(ordinal), &[]);
+        // Freed by another thread of the server: it may be long.
+        batch.run("UNLINK", &space.inbox(ordinal), &[]);
+        batch.run("UNLINK", &space.changes(ordinal), &[]);
     } else {
         batch.check_field(&space.index(), code.as_bytes(), b"");
     }

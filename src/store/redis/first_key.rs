@@ -31,9 +31,11 @@ impl RedisStore {
             let note = reply::row(self.read_one(&self.all, look).await?, "the first key")?;
             // Written by an earlier try, whose answer was lost.
             if note.as_deref() == Some(key.id.as_bytes()) {
+                self.confirm(&self.all).await?;
                 return Ok(true);
             }
             if self.read_registry().await?.keys.iter().any(|known| known.role == role) {
+                self.confirm(&self.all).await?;
                 return Ok(false);
             }
             let mut batch = Batch::new(&self.all);

@@ -180,7 +180,9 @@ impl Target {
         self.buffered -= commands.len();
         let space = self.store.spaces.iter().find(|space| space.slot() == slot);
         let pulse = space.unwrap_or(&self.store.all).pulse();
-        self.store.link.write(Ask { slot, commands, pulse, confirmed: true }).await.map(drop)
+        let (run, deadline) = (None, None);
+        let ask = Ask { slot, commands, pulse, confirmed: true, run, deadline };
+        self.store.link.write(ask).await.map(drop)
     }
 
     async fn add(&mut self, slot: u16, one: Cmd) -> Result<(), StoreError> {

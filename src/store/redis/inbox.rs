@@ -65,12 +65,13 @@ impl RedisStore {
         Ok(self.row_at(owner, sequence).await?.map(|(entry, _)| entry))
     }
 
-    /// Entries with their messages.
+    /// Entries with their messages, in their order; none: another's message,
+    /// which nobody else is shown.
     async fn items(
         &self,
         code: &FiscalCode,
         entries: Vec<InboxEntry>,
-    ) -> Result<Vec<InboxItem>, StoreError> {
+    ) -> Result<Vec<Option<InboxItem>>, StoreError> {
         let partition = self.home(code);
         let mut ids: Vec<MessageId> = entries.iter().map(|entry| entry.message).collect();
         ids.sort_unstable();
@@ -87,7 +88,8 @@ impl RedisStore {
         let item = |entry: InboxEntry| {
             let message = messages.get(&entry.message).cloned();
             let missing = || damaged(partition, entry.sequence, "its message is missing");
-            Ok(InboxItem { entry, message: message.ok_or_else(missing)? })
+            let message = message.ok_or_else(missing)?;
+            Ok((message.fiscal_code == *code).then_some(InboxItem { entry, message }))
         };
         entries.into_iter().map(item).collect()
     }
@@ -118,7 +120,7 @@ impl RedisStore {
         if upward {
             entries.reverse();
         }
-        self.items(&code, entries).await
+        Ok(self.items(&code, entries).await?.into_iter().flatten().collect())
     }
 
     pub(super) async fn item_of(
@@ -177,10 +179,11 @@ impl RedisStore {
         found.truncate(limit);
         let entries = found.iter().map(|(_, _, entry)| *entry).collect();
         let items = self.items(&code, entries).await?;
-        let events = found.into_iter().zip(items);
-        let events =
-            events.map(|((sequence, change, _), item)| InboxEvent { sequence, change, item });
-        Ok(InboxEvents { events: events.collect(), newest })
+        let event = |((sequence, change, _), item): (_, Option<InboxItem>)| {
+            item.map(|item| InboxEvent { sequence, change, item })
+        };
+        let events = found.into_iter().zip(items).filter_map(event).collect();
+        Ok(InboxEvents { events, newest })
     }
 
     /// Entries whose marks last changed within a range of places, in the order
@@ -225,11 +228,14 @@ impl RedisStore {
             let Marked { ordinal, entry, member } = found;
             let marks: Marks = entry.marks.after(change);
             if marks == entry.marks {
+                self.confirm(space).await?;
                 return Ok(Some(entry));
             }
             let (inbox, sequence) = (space.inbox(ordinal), entry.sequence);
             let mut batch = Batch::new(space);
             batch.take(1);
+            // Erased meanwhile, nothing of the citizen may come back.
+            batch.check_field(&space.index(), code.as_bytes(), &ordinal.to_be_bytes());
             match &member {
                 Some(member) => {
                     batch.check_member(&inbox, member, sequence);

@@ -7,6 +7,7 @@
 //! messages must not read all of them first.
 
 use redis::Value;
+use tokio::time::Instant;
 
 use araldo_actors::domain::id::{Epoch, PartitionId};
 use araldo_actors::domain::lane::{ByLane, Lane};
@@ -14,7 +15,7 @@ use araldo_actors::port::store::{Arrival, Backlog, Journal, Opened, StoreError};
 
 use super::RedisStore;
 use super::base::command;
-use super::owner::Owned;
+use super::owner::{Known, Memory, Owned};
 use super::row;
 use super::step::untaken;
 use super::{key, reply, script};
@@ -27,6 +28,14 @@ const COUNTED: u64 = 1_000;
 const ROUTES: usize = 1_000;
 /// Bytes of a fiscal code.
 const CODE: usize = 16;
+
+/// A takeover under way.
+struct Tenure {
+    id: PartitionId,
+    epoch: Epoch,
+    /// When its lease was last asked for.
+    renewed: Instant,
+}
 
 /// Where an error lies.
 fn damaged(partition: u16, lane: Lane, sequence: u64, what: &str) -> StoreError {
@@ -45,42 +54,82 @@ fn sequence(id: &Value) -> Option<u64> {
 impl RedisStore {
     pub(super) async fn take_over(&self, id: PartitionId) -> Result<Opened, StoreError> {
         self.check(id)?;
-        let mut remembered = self.owners[usize::from(id.0)].lock().await;
-        *remembered = None;
+        let mut memory = self.owners[usize::from(id.0)].lock().await;
+        *memory = Memory::default();
         // Higher than any this process was given, whatever a failover lost.
         let lowest = self.epochs[usize::from(id.0)].load(std::sync::atomic::Ordering::Acquire) + 1;
-        let epoch = self.acquire(id, lowest).await?;
+        let began = Instant::now();
+        let (epoch, run) = self.acquire(id, lowest).await?;
         self.epochs[usize::from(id.0)].store(epoch, std::sync::atomic::Ordering::Release);
         let epoch = Epoch(epoch);
-        let owned = self.owned(id, epoch, None).await?;
+        memory.known = Some(Known::begin(epoch, run));
+        let opened = self.look_over(Tenure { id, epoch, renewed: began }, &mut memory).await;
+        drop(memory);
+        match opened {
+            Ok(opened) => {
+                self.release_loose(id.0).await;
+                Ok(opened)
+            }
+            Err(error) => {
+                // Nobody works on it: another may, or find the same at once.
+                if let Err(error) = self.give_lease_back(id, epoch).await {
+                    tracing::debug!(partition = id.0, %error, "a lease lapses by itself");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks a partition over that was just taken.
+    async fn look_over(
+        &self,
+        mut tenure: Tenure,
+        memory: &mut Memory,
+    ) -> Result<Opened, StoreError> {
+        let Tenure { id, epoch, .. } = tenure;
+        let owned = self.owned(id, epoch, memory).await?;
         let mut journals = ByLane::default();
         for lane in Lane::ALL {
-            journals[lane] = self.count_journal(id.0, lane, &owned).await?;
+            journals[lane] = self.count_journal(&mut tenure, lane, &owned).await?;
         }
         let backlogs = self.backlogs(id.0).await?;
-        *remembered = Some(owned);
-        drop(remembered);
-        self.release_loose(id.0).await;
+        memory.owned = Some(owned);
         Ok(Opened { epoch, journals, backlogs })
+    }
+
+    /// Renews the lease of a takeover that takes long.
+    async fn stay(&self, tenure: &mut Tenure) -> Result<(), StoreError> {
+        if self.lease.is_zero() || tenure.renewed.elapsed() < self.lease / 5 {
+            return Ok(());
+        }
+        let began = Instant::now();
+        if !self.renew_lease(tenure.id, tenure.epoch).await? {
+            return Err(StoreError::Fenced(tenure.id));
+        }
+        tenure.renewed = began;
+        Ok(())
     }
 
     /// Checks a journal, and counts the messages whose turn is not yet taken.
     async fn count_journal(
         &self,
-        partition: u16,
+        tenure: &mut Tenure,
         lane: Lane,
         owned: &Owned,
     ) -> Result<Journal, StoreError> {
+        let partition = tenure.id.0;
         let (checkpoint, tail) = (owned.checkpoints[lane], owned.tails[lane]);
         let space = self.space(partition);
         let keys = [space.journal(lane), space.messages(), space.states()];
         let what = "the count of a journal";
         let (mut at, mut unprocessed) = (checkpoint, 0);
         while at < tail {
+            self.stay(tenure).await?;
             let most = COUNTED.min(tail - at);
             let mut call = script::call(&script::COUNT, &keys);
             call.arg(format!("{}-0", at + 1)).arg(format!("{}-0", at + most)).arg(most);
-            let mut parts = reply::list(self.read_one(space, call).await?, what)?.into_iter();
+            let (answer, _) = self.read_of(space, call, Some(owned.run)).await?;
+            let mut parts = reply::list(answer, what)?.into_iter();
             let mut number = || reply::count(reply::next(&mut parts), what);
             let (entries, waiting, missing) = (number()?, number()?, number()?);
             let (first, last) = (reply::next(&mut parts), reply::next(&mut parts));
@@ -129,12 +178,11 @@ impl RedisStore {
         self.check(id)?;
         // Held while reading: what is remembered of the turns not taken is then
         // as new as any step.
-        let mut remembered = self.owners[usize::from(id.0)].lock().await;
+        let mut memory = self.owners[usize::from(id.0)].lock().await;
         let (mut next, mut arrivals) = (from, Vec::new());
         while arrivals.len() < limit {
             let most = (limit - arrivals.len()).min(ARRIVALS);
-            let mut owned = remembered.as_mut();
-            let found = self.some_arrivals((id.0, lane), next, most, &mut owned).await?;
+            let found = self.some_arrivals((id.0, lane), next, most, &mut memory).await?;
             let count = found.len();
             arrivals.extend(found);
             if count < most {
@@ -150,7 +198,7 @@ impl RedisStore {
         (partition, lane): (u16, Lane),
         from: u64,
         limit: usize,
-        owned: &mut Option<&mut Owned>,
+        memory: &mut Memory,
     ) -> Result<Vec<Arrival>, StoreError> {
         let space = self.space(partition);
         let keys = [
@@ -164,21 +212,26 @@ impl RedisStore {
         let what = "entries of a journal";
         let mut call = script::call(&script::ARRIVALS, &keys);
         call.arg(lane.number()).arg(from).arg(limit).arg(CODE);
-        let mut parts = reply::list(self.read_one(space, call).await?, what)?.into_iter();
+        let (answer, _) = self.read_of(space, call, memory.run()).await?;
+        let mut parts = reply::list(answer, what)?.into_iter();
         let checkpoint = reply::count(reply::next(&mut parts), what)?;
         let tail = reply::count(reply::next(&mut parts), what)?;
+        if let Some(known) = &mut memory.known {
+            known.learn_tail(lane, tail)?;
+        }
         let rows = reply::list(reply::next(&mut parts), what)?;
         let from = from.max(checkpoint);
         let expected = tail.saturating_sub(from).min(limit as u64);
         if rows.len() as u64 != expected {
             return Err(damaged(partition, lane, from, "an entry after it is missing"));
         }
-        if let Some(owned) = owned {
+        let mut owned = memory.owned.as_mut();
+        if let Some(owned) = &mut owned {
             owned.tails[lane] = owned.tails[lane].max(tail);
         }
         (from..)
             .zip(rows)
-            .map(|(sequence, row)| self.arrival((partition, lane, sequence), row, owned))
+            .map(|(sequence, row)| self.arrival((partition, lane, sequence), row, &mut owned))
             .collect()
     }
 

@@ -8,10 +8,17 @@
 //!
 //! # Repeating
 //!
-//! A question that failed is repeated until [`RedisOptions::answered_within`]
-//! has passed, then given up: `Unavailable` if it never left, `Unconfirmed` if a
-//! write may have been carried out. So whatever is written must be safe to be
+//! A question that failed is repeated until the deadline of its operation (see
+//! `deadline`), or, if that has none, until [`RedisOptions::answered_within`] has
+//! passed; then it is given up: `Unavailable` if it never left, `Unconfirmed` if
+//! a write may have been carried out. So whatever is written must be safe to be
 //! written twice; each caller says how.
+//!
+//! # Runs
+//!
+//! A server that took another's place, or was started again, may lack what was
+//! answered before. So each connection learns which run of which server it leads
+//! to; answers name it, and a question may be for one run alone.
 //!
 //! [`RedisOptions::answered_within`]: super::RedisOptions::answered_within
 
@@ -38,6 +45,9 @@ pub(super) use subscription::{Push, Subscription};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(80);
 
+/// A run of a server, from its start to its end; 0: it does not tell which.
+pub(super) type Run = u128;
+
 /// A question about one slot.
 pub(super) struct Ask {
     /// The slot its keys lie in.
@@ -49,14 +59,20 @@ pub(super) struct Ask {
     /// Whether a write must have reached the replicas that count; without
     /// replicas to wait for it makes no difference.
     pub(super) confirmed: bool,
+    /// It is for this run alone; none: for whoever holds the slot.
+    pub(super) run: Option<Run>,
+    /// When its operation must be over; none: it is one of its own.
+    pub(super) deadline: Option<Instant>,
 }
 
-/// The answers to a write.
+/// The answers to a question.
 pub(super) struct Written {
     /// One for each command.
     pub(super) values: Vec<Value>,
     /// An earlier try may have been carried out before these answers.
     pub(super) repeated: bool,
+    /// Who gave them.
+    pub(super) run: Run,
 }
 
 /// How connections are made and used, the same for all servers.
@@ -64,6 +80,8 @@ pub(super) struct Manner {
     /// Replicas to be waited for, and how long.
     replicas: u8,
     confirmed_within: Duration,
+    /// How long one try may take: a server that hangs leaves time for another.
+    tried_within: Duration,
     answered_within: Duration,
 }
 
@@ -87,10 +105,8 @@ enum Kind {
 
 /// What an answer means for the question.
 enum Verdict {
-    /// Answered.
-    Answered(Vec<Value>),
-    /// Another node holds the slot now.
-    Moved,
+    /// Answered, and by whom.
+    Answered(Vec<Value>, Run),
     /// Another node holds it for this once.
     Ask(String),
     /// Not carried out: ask again, after a look at the topology.
@@ -123,8 +139,9 @@ impl Link {
         }
         let manner = Manner {
             replicas: options.replicas,
-            // Or the connection's own patience would end before.
-            confirmed_within: options.confirmed_within.min(options.answered_within * 2 / 3),
+            // Or the patience of a try would end before.
+            confirmed_within: options.confirmed_within.min(options.answered_within * 11 / 20),
+            tried_within: options.answered_within * 3 / 5,
             answered_within: options.answered_within,
         };
         Ok(Self {
@@ -162,9 +179,8 @@ impl Link {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub(super) async fn read(&self, ask: Ask) -> Result<Vec<Value>, StoreError> {
-        let Written { values, .. } = self.ask(ask, false).await?;
-        Ok(values)
+    pub(super) async fn read(&self, ask: Ask) -> Result<Written, StoreError> {
+        self.ask(ask, false).await
     }
 
     /// Writes; repeated until answered or out of time.
@@ -184,8 +200,18 @@ impl Link {
         }
     }
 
+    /// Whether replicas are waited for.
+    pub(super) fn counts(&self) -> bool {
+        self.manner.replicas > 0
+    }
+
+    /// How long an operation may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.manner.answered_within
+    }
+
     async fn ask(&self, ask: Ask, write: bool) -> Result<Written, StoreError> {
-        let deadline = Instant::now() + self.manner.answered_within;
+        let deadline = ask.deadline.unwrap_or_else(|| Instant::now() + self.patience());
         let ask = Arc::new(ask);
         let (mut repeated, mut pause) = (false, SHORTEST_PAUSE);
         let mut asking: Option<String> = None;
@@ -199,8 +225,8 @@ impl Link {
                 None => Err(Fault::Unsent("no server holds its slot".into())),
                 Some((node, asking)) => node.ask(Arc::clone(&ask), asking, write, deadline).await,
             };
-            match answer.map(|values| judge(values, &ask)) {
-                Ok(Verdict::Answered(values)) => return Ok(Written { values, repeated }),
+            reason = match answer.and_then(|answer| judge(answer, &ask)) {
+                Ok(Verdict::Answered(values, run)) => return Ok(Written { values, repeated, run }),
                 // An earlier try may have been carried out all the same.
                 Ok(Verdict::Refused(StoreError::Unavailable(why))) if repeated && write => {
                     return Err(StoreError::Unconfirmed(why));
@@ -208,34 +234,31 @@ impl Link {
                 Ok(Verdict::Refused(error)) => return Err(error),
                 // Some of its keys may be there already and others not yet.
                 Ok(Verdict::Ask(_)) if ask.commands.len() > 1 => {
-                    return Box::pin(self.ask_each(&ask, write)).await;
+                    return Box::pin(self.ask_each(&ask, write, deadline)).await;
                 }
                 Ok(Verdict::Ask(address)) => {
                     asking = Some(address);
-                    reason = "its slot is being moved".to_owned();
+                    "its slot is being moved".to_owned()
                 }
-                Ok(Verdict::Moved) => {
-                    self.look(deadline, pause).await;
-                    reason = "its slot was moved".to_owned();
-                }
-                Ok(Verdict::Again(why)) => {
-                    self.look(deadline, pause).await;
-                    reason = why;
-                }
-                Err(Fault::Unsent(why)) => {
-                    self.look(deadline, pause).await;
-                    reason = why.to_string();
-                }
+                Ok(Verdict::Again(why)) => why,
+                Err(Fault::Unsent(why)) => why.to_string(),
                 Err(Fault::Lost(why)) => {
                     repeated = true;
-                    self.look(deadline, pause).await;
-                    reason = why.to_string();
+                    why.to_string()
                 }
                 Err(Fault::Short { confirmed, wanted }) => {
-                    return Err(StoreError::Unconfirmed(format!(
-                        "{confirmed} replicas of {wanted} have it"
-                    )));
+                    // Cut off from its replicas, it may not be the master any more.
+                    self.look(deadline, pause).await;
+                    let why = format!("{confirmed} replicas of {wanted} have it");
+                    return Err(StoreError::Unconfirmed(why));
                 }
+                Err(Fault::Replaced) if repeated && write => {
+                    return Err(StoreError::Unconfirmed(WENT_BACK.to_owned()));
+                }
+                Err(Fault::Replaced) => return Err(went_back()),
+            };
+            if asking.is_none() {
+                self.look(deadline, pause).await;
             }
             if Instant::now() + pause >= deadline {
                 break;
@@ -250,16 +273,27 @@ impl Link {
     }
 
     /// Asks one command after the other, each wherever its key is.
-    async fn ask_each(&self, ask: &Ask, write: bool) -> Result<Written, StoreError> {
-        let (mut values, mut repeated) = (Vec::with_capacity(ask.commands.len()), false);
+    async fn ask_each(
+        &self,
+        ask: &Ask,
+        write: bool,
+        deadline: Instant,
+    ) -> Result<Written, StoreError> {
+        let mut all = Written { values: Vec::new(), repeated: false, run: 0 };
         for command in &ask.commands {
-            let (commands, pulse) = (vec![command.clone()], ask.pulse.clone());
-            let (slot, confirmed) = (ask.slot, ask.confirmed);
-            let one = self.ask(Ask { slot, commands, pulse, confirmed }, write).await?;
-            values.extend(one.values);
-            repeated |= one.repeated;
+            let one = Ask {
+                slot: ask.slot,
+                commands: vec![command.clone()],
+                pulse: ask.pulse.clone(),
+                confirmed: ask.confirmed,
+                run: ask.run,
+                deadline: Some(deadline),
+            };
+            let one = self.ask(one, write).await?;
+            all.values.extend(one.values);
+            (all.repeated, all.run) = (all.repeated | one.repeated, one.run);
         }
-        Ok(Written { values, repeated })
+        Ok(all)
     }
 
     /// The node that holds a slot.
@@ -358,22 +392,34 @@ impl Master {
     }
 }
 
+const WENT_BACK: &str = "the store may have gone back to an earlier state: \
+                         its server was replaced or started again";
+
+/// The error of a question whose answer would not fit what was answered before.
+pub(super) fn went_back() -> StoreError {
+    StoreError::Unavailable(WENT_BACK.to_owned())
+}
+
 /// What the answers mean: the first error decides.
-fn judge(values: Vec<Value>, ask: &Ask) -> Verdict {
+fn judge((values, run): (Vec<Value>, Run), ask: &Ask) -> Result<Verdict, Fault> {
     if values.len() != ask.commands.len() {
-        return Verdict::Again("an answer was incomplete".to_owned());
+        return Err(Fault::Lost("an answer was incomplete".into()));
     }
     let error = values.iter().find_map(|value| match value {
         Value::ServerError(error) => Some(error),
         _ => None,
     });
-    let Some(error) = error else { return Verdict::Answered(values) };
+    Ok(match error {
+        Some(error) => refused(error),
+        None => Verdict::Answered(values, run),
+    })
+}
+
+fn refused(error: &ServerError) -> Verdict {
+    let moved = || Verdict::Again("its slot was moved".to_owned());
     match error.kind() {
-        Some(ServerErrorKind::Moved) => Verdict::Moved,
-        Some(ServerErrorKind::Ask) => match redirect(error) {
-            Some(address) => Verdict::Ask(address),
-            None => Verdict::Moved,
-        },
+        Some(ServerErrorKind::Moved) => moved(),
+        Some(ServerErrorKind::Ask) => redirect(error).map_or_else(moved, Verdict::Ask),
         Some(
             ServerErrorKind::TryAgain
             | ServerErrorKind::ClusterDown

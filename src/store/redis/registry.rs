@@ -97,7 +97,10 @@ impl RedisStore {
     pub(super) async fn remove_key_row(&self, id: &str) -> Result<bool, StoreError> {
         let (registry, field) = (self.all.registry(), field(KEY, id));
         for _ in 0..TRIES {
-            let Some(held) = self.registered(&field).await? else { return Ok(false) };
+            let Some(held) = self.registered(&field).await? else {
+                self.confirm(&self.all).await?;
+                return Ok(false);
+            };
             let mut batch = Batch::new(&self.all);
             batch.check_field(&registry, &field, &held);
             batch.run("HDEL", &registry, &[&field]);

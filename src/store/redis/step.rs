@@ -5,9 +5,11 @@
 //! something read takes one too; until then a step counts with stand-ins (see
 //! [`Place`]).
 //!
-//! A step whose answer is lost is sent again: the script knows the number of the
-//! last step and answers for it without writing. A copy that arrives late finds
-//! that another step came before, or a newer token.
+//! A step whose answer is lost is sent again: the script knows the number and the
+//! name of the last step and answers for it without writing. A copy that arrives
+//! late finds that another step came before, or a newer token. A step that does
+//! not follow the last one, though nothing was forgotten since that was answered,
+//! tells that the store went back (see `owner`).
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,6 +29,7 @@ use super::RedisStore;
 use super::base::{TRIES, overtaken};
 use super::batch::{Applied, Batch, Claimed, Place};
 use super::key;
+use super::link::went_back;
 use super::owner::Owned;
 use super::row::{Held, Holder};
 use crate::store::check_walk;
@@ -102,10 +105,9 @@ impl RedisStore {
         step: Step,
     ) -> Result<(), StoreError> {
         let space = self.check(id)?;
-        let mut remembered = self.owners[usize::from(id.0)].lock().await;
+        let mut memory = self.owners[usize::from(id.0)].lock().await;
         for _ in 0..TRIES {
-            // Taken out: whatever happens before the answer, it is read again.
-            let mut owned = self.owned(id, epoch, remembered.take()).await?;
+            let mut owned = self.owned(id, epoch, &mut memory).await?;
             for effect in &step.effects {
                 if let Effect::Walked { walk, cursor, run, changed, .. } = effect {
                     check_walk(walk, cursor, run.as_ref(), changed)?;
@@ -118,10 +120,13 @@ impl RedisStore {
             let passed = self.passed(id.0, &mut owned, &step.checkpoints, REMOVED_AT_ONCE).await?;
             let claimed = Claimed { token: self.token(epoch), step: owned.step };
             let mut batch = Batch::step(space, claimed);
+            check_tails(space, &mut batch, &owned);
             draft.write(space, &owned, &mut batch)?;
             remove_passed(space, &mut batch, &passed);
-            match self.apply(space, batch).await? {
+            match self.apply_step(space, batch, owned.run).await? {
                 Applied::Conflict => {}
+                Applied::OutOfStep if owned.is_new => {}
+                Applied::OutOfStep | Applied::WentBack => return Err(went_back()),
                 Applied::Fenced => return Err(StoreError::Fenced(id)),
                 Applied::Done(before) => {
                     for (lane, reached) in passed {
@@ -129,8 +134,9 @@ impl RedisStore {
                     }
                     let loose = draft.settle(&mut owned, before);
                     owned.step += 1;
-                    *remembered = Some(owned);
-                    drop(remembered);
+                    memory.stepped(owned.step)?;
+                    memory.owned = Some(owned);
+                    drop(memory);
                     self.release(id.0, &loose).await;
                     return Ok(());
                 }
@@ -150,7 +156,7 @@ impl RedisStore {
     ) -> Result<Vec<(Lane, u64)>, StoreError> {
         let beyond = checkpoints.iter().any(|(lane, wanted)| *wanted > owned.tails[lane]);
         if beyond {
-            owned.tails = self.tails(partition).await?;
+            owned.tails = self.tails(partition, owned.run).await?;
         }
         let mut passed = Vec::new();
         for (lane, wanted) in checkpoints.iter() {
@@ -162,6 +168,14 @@ impl RedisStore {
             }
         }
         Ok(passed)
+    }
+}
+
+/// Has the journals reach as far as they did: the turns of what they held are
+/// taken.
+pub(super) fn check_tails(space: &key::Space, batch: &mut Batch, owned: &Owned) {
+    for (lane, tail) in owned.tails.iter().filter(|(_, tail)| **tail > 0) {
+        batch.check_not_before(&space.counters(), &key::tail(lane), *tail);
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use araldo::store::redis::{RedisOptions, RedisStore};
-use araldo_actors::port::store::Store;
+use araldo_actors::domain::id::Epoch;
+use araldo_actors::port::store::{Step, Store, StoreError};
 
 use crate::redis_kit::{Cluster, Server, eventually, own};
 use crate::store_fixture::{
@@ -32,6 +33,24 @@ fn slot_of_person(nodes: &[Server]) -> (String, usize, usize) {
     (slot, from, to)
 }
 
+/// Commits a step to the partition of person 1, taking it over again when told
+/// to.
+async fn commit_anew(store: &RedisStore, mut epoch: Epoch, make: impl Fn() -> Step) {
+    let began = Instant::now();
+    loop {
+        match store.commit(home(1), epoch, make()).await {
+            Ok(()) => return,
+            Err(StoreError::Unavailable(_) | StoreError::Unconfirmed(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "it is taken over in the end");
+        if let Ok(opened) = store.open_partition(home(1)).await {
+            epoch = opened.epoch;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_partition_goes_on_while_and_after_its_slot_is_moved() {
     let mut cluster = Cluster::start();
@@ -44,10 +63,12 @@ async fn a_partition_goes_on_while_and_after_its_slot_is_moved() {
     let ids = (node_id(&nodes[from]), node_id(&nodes[to]));
     nodes[to].ask(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ids.0]);
     nodes[from].ask(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &ids.1]);
-    // Writes that meet the move wait for its end and are carried out once.
+    // Writes that meet the move wait for its end and are carried out once; its
+    // owner takes the partition over anew, where it is now.
     let writes = async {
         accept(&store, 2, 1).await;
-        store.commit(partition, epoch, step(vec![processed(1, 1, 10)])).await.unwrap();
+        commit_anew(&store, epoch, || step(vec![processed(1, 1, 10)])).await;
+        let (_, epoch) = open(&store, 1).await;
         store.commit(partition, epoch, step(vec![processed(2, 1, 20)])).await.unwrap();
     };
     let port = nodes[to].port.to_string();

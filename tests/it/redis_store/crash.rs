@@ -60,6 +60,9 @@ async fn a_redis_that_is_away_is_told_in_time_and_used_again_when_it_is_back() {
     while store.accept(message(3, 1), None).await.is_err() {
         assert!(began.elapsed() < Duration::from_secs(5), "it is back");
     }
+    let committed = store.commit(partition, epoch, step(vec![])).await;
+    assert!(matches!(committed, Err(StoreError::Unavailable(_))), "another run: {committed:?}");
+    let (partition, epoch) = open(&store, 1).await;
     store.commit(partition, epoch, step(vec![])).await.unwrap();
 }
 

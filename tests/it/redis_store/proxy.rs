@@ -1,8 +1,9 @@
 //! A way to Redis that can lose an answer: the request goes through, then the
-//! connection is cut before its answer comes back.
+//! connection is cut before its answer comes back; and that can be slow.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -15,6 +16,8 @@ pub struct Proxy {
     /// Answers still to be lost.
     losses: Arc<AtomicU32>,
     lost: Arc<AtomicU32>,
+    /// Milliseconds that each answer takes longer.
+    delay: Arc<AtomicU32>,
     _task: JoinSet<()>,
 }
 
@@ -25,7 +28,8 @@ impl Proxy {
         let own_port = listener.local_addr().unwrap().port();
         let (losses, lost) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let mut task = JoinSet::new();
-        let counters = (Arc::clone(&losses), Arc::clone(&lost));
+        let delay = Arc::new(AtomicU32::new(0));
+        let counters = (Arc::clone(&losses), Arc::clone(&lost), Arc::clone(&delay));
         task.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
@@ -35,7 +39,7 @@ impl Proxy {
                 connections.spawn(pass(client, server, counters.clone()));
             }
         });
-        Self { port: own_port, losses, lost, _task: task }
+        Self { port: own_port, losses, lost, delay, _task: task }
     }
 
     pub fn servers(&self) -> Servers {
@@ -47,6 +51,11 @@ impl Proxy {
         self.losses.store(count, Ordering::SeqCst);
     }
 
+    /// Every answer takes so much longer from now on.
+    pub fn slow(&self, by: Duration) {
+        self.delay.store(by.as_millis() as u32, Ordering::SeqCst);
+    }
+
     /// How many answers were lost so far.
     pub fn lost(&self) -> u32 {
         self.lost.load(Ordering::SeqCst)
@@ -56,7 +65,7 @@ impl Proxy {
 async fn pass(
     client: TcpStream,
     server: TcpStream,
-    (losses, lost): (Arc<AtomicU32>, Arc<AtomicU32>),
+    (losses, lost, delay): (Arc<AtomicU32>, Arc<AtomicU32>, Arc<AtomicU32>),
 ) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
@@ -76,6 +85,7 @@ async fn pass(
                 lost.fetch_add(1, Ordering::SeqCst);
                 break;
             }
+            tokio::time::sleep(Duration::from_millis(delay.load(Ordering::SeqCst).into())).await;
             if to_client.write_all(&buffer[..read]).await.is_err() {
                 break;
             }

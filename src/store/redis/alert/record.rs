@@ -78,6 +78,7 @@ impl RedisStore {
         match self.claim(Kind::Alert, &claim, alert.accepted_at).await? {
             Claim::Other => Ok(AlertAcceptance::KeyReused),
             Claim::Done(id) => {
+                self.confirm(&self.all).await?;
                 let record = self.alert_record(id).await?;
                 let record = record.ok_or_else(|| missing(id, "which has a claim"))?;
                 Ok(AlertAcceptance::Replayed(Box::new(record)))
@@ -105,7 +106,11 @@ impl RedisStore {
             Some(Claim::First { message, .. } | Claim::Pending { message, .. }) => (message, true),
         };
         match self.alert_record(id).await? {
-            Some(record) => Ok(Some(AlertAcceptance::Replayed(Box::new(record)))),
+            Some(record) => {
+                self.confirm(self.by_hash(&claim.scope)).await?;
+                self.confirm(&self.all).await?;
+                Ok(Some(AlertAcceptance::Replayed(Box::new(record))))
+            }
             // Whoever made it got no further: it is still to be carried out.
             None if pending => Ok(None),
             None => Err(missing(id, "which has a claim")),
@@ -115,6 +120,7 @@ impl RedisStore {
     /// Stores an alert as running, once.
     async fn store_alert(&self, alert: Alert) -> Result<AlertAcceptance, StoreError> {
         if let Some(record) = self.alert_record(alert.id).await? {
+            self.confirm(&self.all).await?;
             return Ok(AlertAcceptance::Replayed(Box::new(record)));
         }
         // Whoever was registered before this is below these ordinals.
@@ -192,6 +198,7 @@ impl RedisStore {
             alter(&mut record);
             let changed = row(&record)?;
             if changed == held {
+                self.confirm(&self.all).await?;
                 return Ok(Some(record));
             }
             let mut batch = Batch::new(&self.all);
@@ -226,7 +233,9 @@ impl RedisStore {
             return Ok(reply::count(count, "closed partitions")? >= u64::from(self.count()));
         }
         // Final, or there is none: an open one is listed in the same step.
-        Ok(self.alert_row(id).await?.is_some())
+        let is_final = self.alert_row(id).await?.is_some();
+        self.confirm(&self.all).await?;
+        Ok(is_final)
     }
 
     /// Records of alerts that are there.

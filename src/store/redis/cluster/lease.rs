@@ -17,6 +17,7 @@ use araldo_actors::domain::id::{Epoch, PartitionId};
 use araldo_actors::port::store::StoreError;
 
 use crate::store::redis::RedisStore;
+use crate::store::redis::link::Run;
 use crate::store::redis::{reply, script};
 
 /// Leases renewed at once: those that go to one server share its pipelines.
@@ -32,7 +33,8 @@ impl RedisStore {
         format!("{:032x}", self.incarnation)
     }
 
-    /// Raises the epoch of a partition, and takes its lease.
+    /// Raises the epoch of a partition, and takes its lease; also which run of
+    /// the server gave it.
     ///
     /// # Errors
     /// [`StoreError::Leased`]: another process holds it.
@@ -40,7 +42,7 @@ impl RedisStore {
         &self,
         id: PartitionId,
         lowest: u64,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<(u64, Run), StoreError> {
         let space = self.check(id)?;
         let number = self.openings.fetch_add(1, std::sync::atomic::Ordering::AcqRel) + 1;
         let mut call = script::call(&script::OPEN, &[space.counters(), space.lease()]);
@@ -51,7 +53,7 @@ impl RedisStore {
         let answer = reply::list(reply::next(&mut written.values.into_iter()), what)?;
         let mut parts = answer.into_iter();
         match reply::count(reply::next(&mut parts), what)? {
-            0 => reply::count(reply::next(&mut parts), what),
+            0 => Ok((reply::count(reply::next(&mut parts), what)?, written.run)),
             1 => Err(StoreError::Leased(id)),
             2 => Err(StoreError::Unavailable("another takeover came before".to_owned())),
             _ => Err(reply::unexpected(what)),
@@ -68,12 +70,28 @@ impl RedisStore {
         stream::iter(renewals).buffered(RENEWED_AT_ONCE).collect().await
     }
 
-    async fn renew_lease(&self, id: PartitionId, epoch: Epoch) -> Result<bool, StoreError> {
+    pub(in crate::store::redis) async fn renew_lease(
+        &self,
+        id: PartitionId,
+        epoch: Epoch,
+    ) -> Result<bool, StoreError> {
         let space = self.check(id)?;
         let mut call = script::call(&script::RENEW, &[space.counters(), space.lease()]);
         call.arg(self.token(epoch)).arg(epoch.0).arg(self.incarnation()).arg(self.lease_ms());
         let written = self.write(space, call).await?;
-        is_so(reply::next(&mut written.values.into_iter()))
+        let held = is_so(reply::next(&mut written.values.into_iter()))?;
+        if !held {
+            self.forget(id, epoch);
+        }
+        Ok(held)
+    }
+
+    /// Frees what is remembered of a partition that is another's now; while a
+    /// step is under way that finds out by itself.
+    fn forget(&self, id: PartitionId, epoch: Epoch) {
+        if let Ok(mut memory) = self.owners[usize::from(id.0)].try_lock() {
+            memory.owned.take_if(|owned| owned.epoch == epoch);
+        }
     }
 
     /// Whoever holds no lease under this epoch any more has nothing to give
@@ -83,15 +101,22 @@ impl RedisStore {
         id: PartitionId,
         epoch: Epoch,
     ) -> Result<(), StoreError> {
+        self.give_lease_back(id, epoch).await?;
+        let mut memory = self.owners[usize::from(id.0)].lock().await;
+        memory.owned.take_if(|owned| owned.epoch == epoch);
+        Ok(())
+    }
+
+    /// As [`release_lease`](Self::release_lease), with nothing forgotten.
+    pub(in crate::store::redis) async fn give_lease_back(
+        &self,
+        id: PartitionId,
+        epoch: Epoch,
+    ) -> Result<(), StoreError> {
         let space = self.check(id)?;
         let mut call = script::call(&script::RELEASE, &[space.counters(), space.lease()]);
         call.arg(self.token(epoch)).arg(epoch.0).arg(self.incarnation());
-        self.write(space, call).await?;
-        let mut remembered = self.owners[usize::from(id.0)].lock().await;
-        if remembered.as_ref().is_some_and(|owned| owned.epoch == epoch) {
-            *remembered = None;
-        }
-        Ok(())
+        self.write(space, call).await.map(drop)
     }
 }
 

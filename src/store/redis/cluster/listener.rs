@@ -50,6 +50,9 @@ const UNDER_WAY: usize = 8;
 const SHORTEST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
+/// Why a connection is of no use: it gives no echo.
+const NO_ECHO: &str = "no echo comes back";
+
 /// A ping under way.
 struct Ping {
     number: u64,
@@ -102,6 +105,10 @@ impl Listener {
                     pause = SHORTEST_PAUSE;
                     let why = self.follow(subscription).await;
                     tracing::debug!(why, "the bus is listened to anew");
+                    if why == NO_ECHO {
+                        // The server may not be the master any more.
+                        drop(self.link.refresh().await);
+                    }
                 }
                 Err(why) => {
                     tracing::debug!(why, "the bus cannot be listened to");
@@ -143,7 +150,7 @@ impl Listener {
                     let silent = self.last_echo.elapsed();
                     // After a stall of this process echoes may wait to be read.
                     if silent > SILENCE && (subscription.is_idle() || silent > 2 * SILENCE) {
-                        return "no echo comes back";
+                        return NO_ECHO;
                     }
                     if !subscription.is_at(&self.link, self.all.slot()) {
                         return "another server holds the slot";

@@ -5,12 +5,12 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
-    RedisError, Value,
+    ProtocolVersion, RedisError, Value,
 };
 use std::time::Duration;
 use tokio::time::Instant;
 
-use super::Manner;
+use super::{Manner, Run};
 use crate::store::redis::options::OpenError;
 use crate::store::redis::script;
 
@@ -22,12 +22,15 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(400);
 
 /// Reads an address as given by the configuration. TCP_NODELAY on: off, as the
 /// crate has it, it costs 40 ms whenever two small packets follow each other.
+/// RESP2, whatever the URL asks for: answers are read as that has them.
 pub(super) fn read_url(url: &str) -> Result<ConnectionInfo, OpenError> {
     let read = url.into_connection_info();
     // Neither the URL nor what was wrong with it: it may hold a password.
     let info = read.map_err(|_| {
         OpenError::Address("it must be redis://[user:password@]host:port or rediss://…".to_owned())
     })?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
+    let info = info.set_redis_settings(settings);
     Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))
 }
 
@@ -47,12 +50,22 @@ pub(super) fn at(model: &ConnectionInfo, address: &str) -> ConnectionInfo {
     model.clone().set_addr(address)
 }
 
+/// A connection that is open.
+#[derive(Clone)]
+pub(super) struct Open {
+    pub(super) way: MultiplexedConnection,
+    /// Which connection it is: they fail one by one.
+    pub(super) number: u64,
+    /// Who answers.
+    pub(super) run: Run,
+}
+
 /// See the module's text.
 pub(super) struct Connection {
     info: ConnectionInfo,
-    timeout: Duration,
-    open: Option<MultiplexedConnection>,
-    /// Which connection it is: they fail one by one.
+    connected_within: Duration,
+    tried_within: Duration,
+    open: Option<Open>,
     number: u64,
     /// How often it could not be made since it was last open.
     failures: u32,
@@ -64,7 +77,8 @@ impl Connection {
     pub(super) fn new(info: ConnectionInfo, manner: &Manner) -> Self {
         Self {
             info,
-            timeout: manner.answered_within,
+            connected_within: manner.answered_within / 2,
+            tried_within: manner.tried_within,
             open: None,
             number: 0,
             failures: 0,
@@ -73,24 +87,25 @@ impl Connection {
         }
     }
 
-    /// An open connection and its number.
+    /// An open connection.
     ///
     /// # Errors
     /// Why there is none, as text.
-    pub(super) async fn open(&mut self) -> Result<(MultiplexedConnection, u64), String> {
+    pub(super) async fn open(&mut self) -> Result<Open, String> {
         if let Some(open) = &self.open {
-            return Ok((open.clone(), self.number));
+            return Ok(open.clone());
         }
         if self.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(self.reason.clone());
         }
         match self.connect().await {
-            Ok(open) => {
+            Ok((way, run)) => {
                 self.failures = 0;
                 self.not_before = None;
                 self.number += 1;
+                let open = Open { way, number: self.number, run };
                 self.open = Some(open.clone());
-                Ok((open, self.number))
+                Ok(open)
             }
             Err(reason) => {
                 self.reason = reason;
@@ -110,26 +125,34 @@ impl Connection {
         self.plain().await.map_err(|error| told(&error))
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection, String> {
+    async fn connect(&self) -> Result<(MultiplexedConnection, Run), String> {
         let mut open = self.bare().await?;
         let mut begin = redis::pipe();
+        begin.cmd("INFO").arg("server");
         for one in script::load_all() {
             begin.add_command(one);
         }
         begin.cmd("ROLE");
-        let answers = send(&mut open, &begin).await?;
-        for answer in &answers {
+        let mut answers = send(&mut open, &begin).await?.into_iter();
+        // A server may refuse to tell.
+        let run = answers.next().and_then(read_run).unwrap_or(0);
+        let answers = answers.as_slice();
+        for answer in answers {
             if let Value::ServerError(error) = answer {
                 return Err(format!("it answered {}", error.code()));
             }
         }
-        if is_master(answers.last()) { Ok(open) } else { Err("it is not a master".to_owned()) }
+        if is_master(answers.last()) {
+            Ok((open, run))
+        } else {
+            Err("it is not a master".to_owned())
+        }
     }
 
     async fn plain(&self) -> Result<MultiplexedConnection, RedisError> {
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.timeout / 2))
-            .set_response_timeout(Some(self.timeout))
+            .set_connection_timeout(Some(self.connected_within))
+            .set_response_timeout(Some(self.tried_within))
             .set_pipeline_buffer_size(BUFFER);
         let client = Client::open(self.info.clone())?;
         client.get_multiplexed_async_connection_with_config(&config).await
@@ -141,6 +164,15 @@ impl Connection {
             self.open = None;
         }
     }
+}
+
+/// Reads `run_id` in what `INFO` answered: 40 hexadecimal digits, of which the
+/// first 32 are enough.
+fn read_run(answer: Value) -> Option<Run> {
+    let Value::BulkString(text) = answer else { return None };
+    let text = std::str::from_utf8(&text).ok()?;
+    let run = text.lines().find_map(|line| line.strip_prefix("run_id:"))?;
+    Run::from_str_radix(run.get(..32)?, 16).ok()
 }
 
 /// Whether a server that answered `ROLE` like this is a master.

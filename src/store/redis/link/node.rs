@@ -15,7 +15,6 @@
 //! [`WAITING`] writes wait for a connection; further ones wait for room until
 //! they are out of time.
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ConnectionInfo, Pipeline, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,8 +22,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, send};
-use super::{Ask, Manner};
+use super::connection::{Connection, Open, send};
+use super::{Ask, Manner, Run};
 
 /// Connections that write to one server.
 const WRITERS: usize = 4;
@@ -51,9 +50,11 @@ pub(super) enum Fault {
         /// That should.
         wanted: u8,
     },
+    /// It was not carried out: it is for another run than the one that is there.
+    Replaced,
 }
 
-type Answer = Result<Vec<Value>, Fault>;
+type Answer = Result<(Vec<Value>, Run), Fault>;
 
 /// A write that waits for its group.
 struct Job {
@@ -72,7 +73,8 @@ pub(super) struct Node {
     info: ConnectionInfo,
     writers: Vec<mpsc::Sender<Job>>,
     readers: Vec<Mutex<Connection>>,
-    next: AtomicUsize,
+    next_writer: AtomicUsize,
+    next_reader: AtomicUsize,
     _tasks: JoinSet<()>,
 }
 
@@ -90,7 +92,8 @@ impl Node {
         let writers = writers.collect();
         let reader = || Mutex::new(Connection::new(info.clone(), manner));
         let readers = (0..READERS).map(|_| reader()).collect();
-        Self { info, writers, readers, next: AtomicUsize::new(0), _tasks: tasks }
+        let (next_writer, next_reader) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { info, writers, readers, next_writer, next_reader, _tasks: tasks }
     }
 
     /// How it is reached.
@@ -132,7 +135,7 @@ impl Node {
     }
 
     fn writer(&self) -> &mpsc::Sender<Job> {
-        &self.writers[self.next.fetch_add(1, Ordering::Relaxed) % WRITERS]
+        &self.writers[self.next_writer.fetch_add(1, Ordering::Relaxed) % WRITERS]
     }
 
     async fn write(&self, ask: Arc<Ask>, asking: bool, decided: Arc<AtomicBool>) -> Answer {
@@ -145,19 +148,28 @@ impl Node {
     }
 
     async fn read(&self, ask: &Ask, asking: bool) -> Answer {
-        let reader = &self.readers[self.next.fetch_add(1, Ordering::Relaxed) % READERS];
-        let (mut open, number) = match reader.lock().await.open().await {
+        let reader = &self.readers[self.next_reader.fetch_add(1, Ordering::Relaxed) % READERS];
+        let Open { mut way, number, run } = match reader.lock().await.open().await {
             Ok(open) => open,
             Err(why) => return Err(Fault::Unsent(why.into())),
         };
+        if !ask.is_for(run) {
+            return Err(Fault::Replaced);
+        }
         let mut pipeline = Pipeline::with_capacity(ask.commands.len());
         add(&mut pipeline, ask, asking);
-        let sent = send(&mut open, &pipeline).await;
+        let sent = send(&mut way, &pipeline).await;
         let values = sent.map(|all| own(&mut all.into_iter(), ask.commands.len(), asking));
         if values.as_ref().map_or(true, |values| values.iter().any(is_stale)) {
             reader.lock().await.drop_open(number);
         }
-        values.map_err(|why| Fault::Lost(why.into()))
+        values.map(|values| (values, run)).map_err(|why| Fault::Lost(why.into()))
+    }
+}
+
+impl Ask {
+    fn is_for(&self, run: Run) -> bool {
+        self.run.is_none_or(|wanted| wanted == run)
     }
 }
 
@@ -207,32 +219,30 @@ impl Writer {
 
     /// Sends a group and answers its writes.
     async fn commit(&mut self, mut group: Vec<Job>) {
-        let (mut open, number) = match self.connection.open().await {
+        let mut open = match self.connection.open().await {
             Ok(open) => open,
             Err(why) => return answer_all(group, &Fault::Unsent(why.into())),
         };
+        let others = group.extract_if(.., |job| !job.ask.is_for(open.run)).collect();
+        answer_all(others, &Fault::Replaced);
         // Whoever gave up meanwhile was told that it was not carried out.
         group.retain(|job| !job.decided.swap(true, Ordering::AcqRel));
         if group.is_empty() {
             return;
         }
         let usable = match self.send(&mut open, &group).await {
-            Ok(values) => self.answer(group, values),
+            Ok(values) => self.answer(group, values, open.run),
             Err(why) => {
                 answer_all(group, &Fault::Lost(why.into()));
                 false
             }
         };
         if !usable {
-            self.connection.drop_open(number);
+            self.connection.drop_open(open.number);
         }
     }
 
-    async fn send(
-        &self,
-        open: &mut MultiplexedConnection,
-        group: &[Job],
-    ) -> Result<Vec<Value>, String> {
+    async fn send(&self, open: &mut Open, group: &[Job]) -> Result<Vec<Value>, String> {
         let mut pipeline = Pipeline::new();
         for job in group {
             add(&mut pipeline, &job.ask, job.asking);
@@ -247,7 +257,7 @@ impl Writer {
             let within = within.unwrap_or(u64::MAX).max(1);
             pipeline.cmd("WAIT").arg(self.manner.replicas).arg(within);
         }
-        send(open, &pipeline).await
+        send(&mut open.way, &pipeline).await
     }
 
     /// Whether replicas are counted behind this group.
@@ -256,7 +266,7 @@ impl Writer {
     }
 
     /// Answers the writes of a group; whether the connection is of use.
-    fn answer(&self, group: Vec<Job>, mut values: Vec<Value>) -> bool {
+    fn answer(&self, group: Vec<Job>, mut values: Vec<Value>, run: Run) -> bool {
         let wanted = self.manner.replicas;
         let confirmed = if self.counts(&group) { values.pop() } else { None };
         let confirmed = match confirmed {
@@ -273,7 +283,7 @@ impl Writer {
             let answer = if short && carried_out && job.ask.confirmed {
                 Err(Fault::Short { confirmed, wanted })
             } else {
-                Ok(own)
+                Ok((own, run))
             };
             job.answer(answer);
         }

@@ -1,39 +1,42 @@
 -- One atomic batch: refused as a whole unless its token, its step and its
 -- checks hold.
 --
--- KEYS[1] is the hash of the partition's counters (any key when the batch needs
--- none of them); the others are what checks and commands refer to by number.
--- ARGV: token ('' for none), step before and step after ('' for none), number of
--- places to take in the order of events, number of checks, checks, commands.
+-- KEYS are what checks and commands refer to by number.
+-- ARGV: token ('' for none), step before and step after ('' for none), name of
+-- the step, which key is the hash of the partition's counters (0: the batch needs
+-- none of them), number of places to take in the order of events, number of
+-- checks, checks, commands.
 --
 -- A check is kind, key, field, expected; '' is expected where nothing must be.
 --   h: the field of a hash begins with it     z: the score of a member
 --   c: how many members have the score `field`
+--   g: the field of a hash is a number, and no lower
 -- A command is op, name, key, number of arguments, arguments. The op is '' or
 --   s<n>: the n-th place taken is its first argument
 --   p<n>: the n-th place taken, as 8 bytes, goes before its last argument
 --
--- Answers {0, place before the first taken}, {1, number of the check that
--- failed; 0: the step}, {2} (the token is not the newest), {3, place} (this
--- step was applied before).
+-- Answers {0, place before the first taken}, {1} (a check failed), {2} (the token
+-- is not the newest), {3, place} (this very step was applied before), {4} (it
+-- does not follow the last step), {5} (a number is lower).
 local at = 0
 local function take()
   at = at + 1
   return ARGV[at]
 end
 
-local token, before, after = take(), take(), take()
+local token, before, after, name = take(), take(), take(), take()
+local counters = KEYS[tonumber(take())]
 local wanted, checks = tonumber(take()), tonumber(take())
-local counters = KEYS[1]
 if token ~= '' and redis.call('HGET', counters, 'own') ~= token then
   return {2}
 end
 if after ~= '' then
-  local step = redis.call('HGET', counters, 'step') or '0'
-  if step == after then
-    return {3, tonumber(redis.call('HGET', counters, 'base') or '0')}
+  local held = redis.call('HMGET', counters, 'step', 'name', 'base')
+  local step = held[1] or '0'
+  if step == after and held[2] == name then
+    return {3, tonumber(held[3] or '0')}
   elseif step ~= before then
-    return {1, 0}
+    return {4}
   end
 end
 
@@ -45,11 +48,16 @@ for i = 1, checks do
     found = found and (expected == '' and found or string.sub(found, 1, #expected)) or ''
   elseif kind == 'z' then
     found = redis.call('ZSCORE', key, field) or ''
+  elseif kind == 'g' then
+    if tonumber(redis.call('HGET', key, field) or '0') < tonumber(expected) then
+      return {5}
+    end
+    found = expected
   else
     found = tostring(redis.call('ZCOUNT', key, field, field))
   end
   if found ~= expected then
-    return {1, i}
+    return {1}
   end
 end
 
@@ -58,7 +66,7 @@ if wanted > 0 then
   first = redis.call('HINCRBY', counters, 'events', wanted) - wanted
 end
 if after ~= '' then
-  redis.call('HSET', counters, 'step', after, 'base', first)
+  redis.call('HSET', counters, 'step', after, 'name', name, 'base', first)
 end
 while at < #ARGV do
   local op, name, key, count = take(), take(), KEYS[tonumber(take())], tonumber(take())

@@ -18,6 +18,7 @@ use crate::store::effect::Cell;
 use crate::store::redis::RedisStore;
 use crate::store::redis::alert::walk_name;
 use crate::store::redis::base::command;
+use crate::store::redis::link::Run;
 use crate::store::redis::owner::Owned;
 use crate::store::redis::row::{self, Held};
 use crate::store::redis::{key, reply};
@@ -220,12 +221,13 @@ impl RedisStore {
     }
 
     /// How far each journal reaches.
-    pub(super) async fn tails(&self, partition: u16) -> Result<ByLane<u64>, StoreError> {
+    pub(super) async fn tails(&self, partition: u16, run: Run) -> Result<ByLane<u64>, StoreError> {
         let space = self.space(partition);
         let fields = Lane::ALL.map(key::tail);
         let fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
         let look = command("HMGET", &space.counters(), &fields);
-        let rows = reply::rows(self.read_one(space, look).await?, "tails of journals")?;
+        let (answer, _) = self.read_of(space, look, Some(run)).await?;
+        let rows = reply::rows(answer, "tails of journals")?;
         let mut tails = ByLane::default();
         for (lane, row) in Lane::ALL.into_iter().zip(rows) {
             let row = row.as_deref().unwrap_or(b"0");
