@@ -10,7 +10,7 @@
 //!
 //! | name | kind | holds |
 //! |---|---|---|
-//! | `counters` | hash | `own` (fencing token, never expires), `epoch`, `opener` and `opening` (which takeover gave it), `released` (epoch whose lease was given back), `step` and `base` (number of the owner's last step, and the place before its first), `events`, `ordinals`, `books`, `tail:<lane>`, `checkpoint:<lane>` |
+//! | `counters` | hash | `own` (fencing token, never expires), `epoch`, `opener` and `opening` (which takeover gave it), `released` (epoch whose lease was given back), `step`, `name` and `base` (number and name of the owner's last step, and the place before its first), `events`, `ordinals`, `books`, `tail:<lane>`, `checkpoint:<lane>` |
 //! | `lease` | string | incarnation of who may work on the partition; expires |
 //! | `journal:<lane>` | stream | ids are the sequence from 1 on, without gaps; entries below the checkpoint are trimmed; `e` the entry, `c` which call wrote it |
 //! | `messages`, `states` | hashes | by message id; no state: accepted, turn not taken |
@@ -64,7 +64,9 @@
 //! state that the next who meets it brings to its end (`accept`, `address`). Of
 //! Redis: what it fsynced is there. A master that was replaced before its
 //! replicas had all writes loses those that were not answered, if replicas are
-//! counted; with none configured, the newest that were.
+//! counted; with none configured, the newest that were. A write that was given up
+//! arrives as long as its connection lives, at most: a message whose acceptance
+//! arrives after its recipient was erased is a message to somebody unknown.
 
 use async_trait::async_trait;
 use std::sync::atomic::AtomicU64;

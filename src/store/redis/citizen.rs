@@ -2,9 +2,10 @@
 //! was read.
 //!
 //! A new citizen's ordinal is taken first, since the first revision counts from
-//! it; what fails afterwards leaves a hole, like an erased citizen. A write whose
-//! answer was lost is sent again, finds that the record changed, and reads it:
-//! if it is what was to be written, it was.
+//! it; what fails afterwards leaves a hole, like an erased citizen. That it was
+//! taken may be lost with a master, so the record is written only where there is
+//! none, or another is taken. A write whose answer was lost is sent again, finds
+//! that the record changed, and reads it: if it is what was to be written, it was.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 

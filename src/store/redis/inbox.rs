@@ -6,7 +6,7 @@
 //!
 //! Changes of marks are a sorted set of entries by the place of their last
 //! change: an entry is in it at most once. Marks are changed by any node, if the
-//! entry is still the one that was read.
+//! entry is still the one that was read and the citizen was not erased.
 
 use araldo_actors::domain::fiscal_code::FiscalCode;
 use araldo_actors::domain::id::MessageId;

@@ -447,3 +447,17 @@ fn redirect(error: &ServerError) -> Option<String> {
     let (_, address) = error.details()?.split_once(' ')?;
     (!address.starts_with(':')).then(|| address.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Ask, Fault, Value, judge};
+
+    #[test]
+    fn an_incomplete_answer_may_be_that_of_a_write_that_was_carried_out() {
+        let commands = vec![redis::cmd("GET")];
+        let (pulse, confirmed) = (String::new(), true);
+        let ask = Ask { slot: 0, commands, pulse, confirmed, run: None, deadline: None };
+        assert!(matches!(judge((vec![], 1), &ask), Err(Fault::Lost(_))));
+        assert!(judge((vec![Value::Nil], 1), &ask).is_ok());
+    }
+}
