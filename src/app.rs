@@ -152,7 +152,7 @@ pub fn faults_of_routes(routes: &[RouteConfig]) -> Vec<String> {
     // Where tokens are kept says nothing of whether a route can be used.
     let links = links::placeholder();
     let tokens = Tokens { folder: Path::new(""), shelf: None };
-    let errors = route::all(routes, tokens, &links).err().unwrap_or_default();
+    let errors = route::all(routes, tokens, &links, None).err().unwrap_or_default();
     errors.iter().map(ToString::to_string).collect()
 }
 
@@ -208,7 +208,7 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
         TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })?;
     // Read first: a route that cannot be used makes no store and no secret.
     let tokens = Tokens { folder: &config.store.path, shelf: None };
-    route::all(&config.routes, tokens, &links::placeholder()).map_err(ServeError::Routes)?;
+    route::all(&config.routes, tokens, &links::placeholder(), None).map_err(ServeError::Routes)?;
     let issuer = Issuer::new(&config.citizen).map_err(ServeError::Issuer)?;
     config.citizen.secret_file.as_deref().map(links::shared_secret).transpose()?;
     let incarnation = rand::random();
@@ -217,7 +217,8 @@ async fn start(config: Config, metrics: Metrics) -> Result<(), ServeError> {
     let links = links::links(&config, &secret, listener.local_addr()?);
     let tokens = Tokens { folder: &config.store.path, shelf: store.shelf() };
     let Routes { routes, relay } =
-        route::all(&config.routes, tokens, &links).map_err(ServeError::Routes)?;
+        route::all(&config.routes, tokens, &links, route::longest_attempt(&config))
+            .map_err(ServeError::Routes)?;
     let node = NodeOptions {
         id: config.node.id.clone(),
         incarnation,

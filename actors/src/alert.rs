@@ -194,8 +194,11 @@ impl AlertBoard {
         if let Some(known) = self.get(id) {
             return self.follow(&known).await;
         }
-        if let Some(record) = self.store.alert(id).await?.filter(|one| !one.status.is_final()) {
-            drop(self.adopt(record));
+        match self.store.alert(id).await? {
+            // Whoever read an earlier record must not take it up any more.
+            Some(record) if record.status.is_final() => self.lock().end(id),
+            Some(record) => drop(self.adopt(record)),
+            None => {}
         }
         Ok(())
     }
@@ -282,10 +285,7 @@ impl AlertBoard {
             return Ok(());
         }
         let _turn = alert.changing.lock().await;
-        let to = match alert.status() {
-            stopped if stopped.is_final() => stopped,
-            _ => AlertStatus::Completed,
-        };
+        let to = self.end_of(alert, now).await?;
         let open = [AlertStatus::Running, AlertStatus::Paused];
         let stored = self.store.set_alert_status(alert.alert.id, &open, to, now).await?;
         self.end(alert, stored.map_or(to, |record| record.status));
@@ -294,6 +294,23 @@ impl AlertBoard {
         self.poke();
         tracing::info!(alert = %alert.alert.id, status = ?alert.status(), "alert ended");
         Ok(())
+    }
+
+    /// How an alert ends of which nothing is left anywhere. Another node may have
+    /// stopped it, and this one not have heard of it yet.
+    async fn end_of(&self, alert: &RunningAlert, now: Millis) -> Result<AlertStatus, StoreError> {
+        let status = alert.status();
+        if status.is_final() {
+            return Ok(status);
+        }
+        let record = self.store.alert(alert.alert.id).await?;
+        Ok(if record.is_some_and(|record| record.cancelling_since.is_some()) {
+            AlertStatus::Cancelled
+        } else if now >= alert.alert.expires_at {
+            AlertStatus::Expired
+        } else {
+            AlertStatus::Completed
+        })
     }
 
     fn show(&self) {

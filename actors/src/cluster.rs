@@ -7,11 +7,11 @@
 //! told) move these values; everybody else only looks at them.
 
 pub(crate) mod gate;
-pub(crate) mod lease;
+pub mod lease;
 pub(crate) mod outbox;
 pub(crate) mod peers;
 
 pub(crate) use gate::Gate;
-pub(crate) use lease::Lease;
+pub(crate) use lease::{Lease, Watch};
 pub(crate) use outbox::Outbox;
 pub(crate) use peers::Peers;

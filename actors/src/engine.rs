@@ -301,13 +301,17 @@ impl Engine {
             let present = self.0.store.citizen(code).await?;
             let expected = present.as_ref().map(|citizen| citizen.revision);
             let citizen = change(present).map_err(ChangeError::Refused)?;
+            let changing = self.changing(vec![code]);
             match self.0.store.swap_citizen(citizen, expected).await? {
                 Swap::Stored(citizen) => {
-                    self.citizens_changed(&[code]).await?;
+                    changing.written(&[code]).await?;
                     return Ok(*citizen);
                 }
-                Swap::AddressTaken => return Err(ChangeError::AddressTaken),
-                Swap::Conflict => {}
+                Swap::AddressTaken => {
+                    changing.nothing();
+                    return Err(ChangeError::AddressTaken);
+                }
+                Swap::Conflict => changing.nothing(),
             }
         }
         Err(StoreError::Unavailable("the record is being written by many at once".into()).into())
@@ -381,11 +385,12 @@ impl Engine {
     /// As [`Store::put_citizens`].
     pub async fn put_citizens(&self, citizens: Vec<Citizen>) -> Result<Vec<Upsert>, StoreError> {
         let codes: Vec<_> = citizens.iter().map(|citizen| citizen.fiscal_code).collect();
+        let changing = self.changing(codes.clone());
         let upserts = self.0.store.put_citizens(citizens).await?;
         let updated =
             codes.iter().zip(&upserts).filter(|(_, upsert)| upsert.written == Written::Updated);
         let updated: Vec<_> = updated.map(|(code, _)| *code).collect();
-        self.citizens_changed(&updated).await?;
+        changing.written(&updated).await?;
         Ok(upserts)
     }
 

@@ -52,6 +52,15 @@ impl Requests {
     }
 }
 
+/// A request that waits for its answer; none waits once this is gone.
+struct Asking<'a>(&'a Requests, u128);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
+    }
+}
+
 /// Has citizens erased by their partitions, on whichever node these are.
 #[derive(Clone)]
 pub(crate) struct Eraser {
@@ -79,12 +88,15 @@ impl Eraser {
         citizen: FiscalCode,
         if_asked: bool,
     ) -> Result<u64, StoreError> {
+        // The same for every try: the owner knows it again.
+        let request = self.rng.bits();
         loop {
             if let Some(erased) = self.erase_here(citizen, if_asked).await {
                 return erased.map_err(|TooManyErasures| too_many());
             }
             if let Some(cluster) = &self.cluster
-                && let Some(erased) = self.erase_there(&**cluster, citizen, if_asked).await?
+                && let Some(erased) =
+                    self.erase_there(&**cluster, request, citizen, if_asked).await?
             {
                 return erased.ok_or_else(too_many);
             }
@@ -122,19 +134,15 @@ impl Eraser {
     async fn erase_there(
         &self,
         cluster: &dyn Cluster,
+        request: u128,
         citizen: FiscalCode,
         if_asked: bool,
     ) -> Result<Option<Option<u64>>, StoreError> {
-        let request = self.rng.bits();
         let (answer, answered) = oneshot::channel();
         self.requests.lock().insert(request, answer);
-        let told = cluster.tell(&[Notice::Erase { request, citizen, if_asked }]).await;
-        let answer = match told {
-            Ok(()) => Ok(timeout(ANSWER, answered).await.ok().and_then(Result::ok)),
-            Err(error) => Err(error),
-        };
-        self.requests.lock().remove(&request);
-        answer
+        let _asking = Asking(&self.requests, request);
+        cluster.tell(&[Notice::Erase { request, citizen, if_asked }]).await?;
+        Ok(timeout(ANSWER, answered).await.ok().and_then(Result::ok))
     }
 
     /// Another node answered a request.

@@ -15,7 +15,7 @@
 pub mod alert;
 pub mod board;
 pub mod budget;
-mod cluster;
+pub mod cluster;
 pub mod directory;
 pub mod domain;
 pub mod engine;

@@ -4,7 +4,7 @@
 use futures_util::future::{join_all, join3};
 use ractor::{Actor, ActorRef, SpawnErr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -335,7 +335,9 @@ impl Assembly {
             clock: Arc::clone(&self.ports.clock),
             peers: Arc::clone(&self.shared.peers),
             outbox: Arc::clone(&self.shared.outbox),
+            hubs: Arc::clone(&self.hubs),
             intensity: self.options.intensity,
+            leaving: AtomicBool::new(false),
             address: keeper.clone(),
             generations: AtomicU64::new(0),
         }

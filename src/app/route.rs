@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use araldo_actors::cluster::lease;
 use araldo_actors::domain::citizen::Platform;
 use araldo_actors::domain::notification::Carrier;
 use araldo_actors::pipeline::RouteOptions;
@@ -13,7 +14,7 @@ use araldo_actors::policy::rate::Rate;
 use araldo_actors::port::provider::Connector;
 
 use super::ServeError;
-use crate::config::{Apns, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
+use crate::config::{Apns, Config, Fcm, Provider, RouteConfig, Smtp, SmtpTls};
 use crate::link::Links;
 use crate::provider::OptionsError;
 use crate::provider::apns::{ApnsConnector, ApnsOptions, Shelf, TokenSource};
@@ -38,6 +39,12 @@ pub(super) struct Tokens<'a> {
     pub(super) shelf: Option<Arc<dyn Shelf>>,
 }
 
+/// The longest that an attempt at a push provider may take: of several nodes none
+/// may outlive its partition's lease.
+pub(super) fn longest_attempt(config: &Config) -> Option<Duration> {
+    config.store.redis().map(|_| lease::longest_attempt(config.node.lease))
+}
+
 /// All configured routes; mails point to `links`.
 ///
 /// Reads the files the routes name and writes none.
@@ -48,8 +55,9 @@ pub(super) fn all(
     configured: &[RouteConfig],
     tokens: Tokens<'_>,
     links: &Arc<Links>,
+    patience: Option<Duration>,
 ) -> Result<Routes, Vec<ServeError>> {
-    let mut builder = Builder { tokens, links, sources: Vec::new(), relay: None };
+    let mut builder = Builder { tokens, links, patience, sources: Vec::new(), relay: None };
     let mut errors = Vec::new();
     let mut routes = Vec::with_capacity(configured.len());
     for route in configured {
@@ -87,6 +95,8 @@ struct Builder<'a> {
     tokens: Tokens<'a>,
     /// What mails point to.
     links: &'a Arc<Links>,
+    /// The longest that an attempt may take, if it may not take the usual time.
+    patience: Option<Duration>,
     /// The APNs keys seen so far: Apple wants one provider token of a key,
     /// however many routes send with it.
     sources: Vec<Arc<TokenSource>>,
@@ -101,7 +111,7 @@ impl Builder<'_> {
     ) -> Result<(Carrier, Arc<dyn Connector>), OptionsError> {
         Ok(match &route.provider {
             Provider::Apns(apns) => (Carrier::Push(Platform::Apns), Arc::new(self.apns(apns)?)),
-            Provider::Fcm(fcm) => (Carrier::Push(Platform::Fcm), Arc::new(fcm_connector(fcm)?)),
+            Provider::Fcm(fcm) => (Carrier::Push(Platform::Fcm), Arc::new(self.fcm(fcm)?)),
             Provider::Smtp(smtp) => {
                 let options = smtp_options(smtp, route.retry_base);
                 let connector = SmtpConnector::new(options, Arc::clone(self.links))?;
@@ -111,9 +121,23 @@ impl Builder<'_> {
         })
     }
 
+    fn fcm(&self, fcm: &Fcm) -> Result<FcmConnector, OptionsError> {
+        FcmConnector::new(FcmOptions {
+            transport: self.transport(&fcm.endpoint, fcm.ca_file.as_ref()),
+            project_id: fcm.project_id.clone(),
+            service_account_file: fcm.service_account_file.clone(),
+        })
+    }
+
+    fn transport(&self, endpoint: &str, ca_file: Option<&PathBuf>) -> TransportOptions {
+        let usual = TransportOptions::new(endpoint);
+        let request_timeout = self.patience.unwrap_or(usual.request_timeout);
+        TransportOptions { ca_file: ca_file.cloned(), request_timeout, ..usual }
+    }
+
     fn apns(&mut self, apns: &Apns) -> Result<ApnsConnector, OptionsError> {
         let options = ApnsOptions {
-            transport: transport(&apns.endpoint, apns.ca_file.as_ref()),
+            transport: self.transport(&apns.endpoint, apns.ca_file.as_ref()),
             key_file: apns.key_file.clone(),
             key_id: apns.key_id.clone(),
             team_id: apns.team_id.clone(),
@@ -150,16 +174,4 @@ fn smtp_options(smtp: &Smtp, retry_after: Duration) -> SmtpOptions {
         retry_after,
         timeouts: Timeouts::RFC,
     }
-}
-
-fn fcm_connector(fcm: &Fcm) -> Result<FcmConnector, OptionsError> {
-    FcmConnector::new(FcmOptions {
-        transport: transport(&fcm.endpoint, fcm.ca_file.as_ref()),
-        project_id: fcm.project_id.clone(),
-        service_account_file: fcm.service_account_file.clone(),
-    })
-}
-
-fn transport(endpoint: &str, ca_file: Option<&PathBuf>) -> TransportOptions {
-    TransportOptions { ca_file: ca_file.cloned(), ..TransportOptions::new(endpoint) }
 }

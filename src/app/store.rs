@@ -47,8 +47,7 @@ impl OpenedStore {
             return Ok(Self::Embedded(Arc::new(open_embedded(config).await?)));
         };
         let options = options(redis, config, incarnation)?;
-        let store = open_redis(&options).await?;
-        check(redis, &options, |warning| tracing::warn!("{warning}")).await?;
+        let store = open_redis(redis, &options).await?;
         make_folder(&config.store.path)?;
         Ok(Self::Redis(Arc::new(store)))
     }
@@ -160,12 +159,14 @@ pub(super) fn options(
 }
 
 /// Opens the store in Redis; one that cannot be reached is tried for some time.
-async fn open_redis(options: &RedisOptions) -> Result<RedisStore, OpenError> {
+async fn open_redis(redis: &RedisConfig, options: &RedisOptions) -> Result<RedisStore, ServeError> {
     let deadline = Instant::now() + PATIENCE;
     let mut told = false;
     loop {
-        match RedisStore::open(options).await {
-            Err(OpenError::Unavailable { at, reason }) if Instant::now() < deadline => {
+        match open_safe(redis, options).await {
+            Err(ServeError::Redis(OpenError::Unavailable { at, reason }))
+                if Instant::now() < deadline =>
+            {
                 if !told {
                     let seconds = PATIENCE.as_secs();
                     tracing::warn!(at, reason, seconds, "Redis cannot be used yet: trying on");
@@ -176,6 +177,12 @@ async fn open_redis(options: &RedisOptions) -> Result<RedisStore, OpenError> {
             opened => return opened,
         }
     }
+}
+
+/// Looked at first: a Redis that is refused gets no store.
+async fn open_safe(redis: &RedisConfig, options: &RedisOptions) -> Result<RedisStore, ServeError> {
+    check(redis, options, |warning| tracing::warn!("{warning}")).await?;
+    Ok(RedisStore::open(options).await?)
 }
 
 /// Refuses a Redis that loses what was answered, or tells of it if that is

@@ -224,10 +224,11 @@ fn migration(folder: &std::path::Path, to: &RedisOptions) -> Migration {
 
 /// Moves a store but is interrupted once it is done with `done` partitions.
 async fn interrupted(migration: &Migration, done: u16) {
-    let (reached, mut stop) = tokio::sync::mpsc::unbounded_channel();
+    let (reached, mut stop) = tokio::sync::mpsc::channel(1);
     let moving = migrate(migration, |at: Progress| {
         if at.stage == Stage::Counting || at.done >= done {
-            let _ = reached.send(());
+            // Full: it was said already.
+            let _ = reached.try_send(());
         }
     });
     tokio::select! {

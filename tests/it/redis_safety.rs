@@ -161,6 +161,8 @@ async fn check_config_and_serve_refuse_a_dangerous_redis_unless_loss_is_accepted
     assert!(said.sentence().contains("appendfsync is everysec and must be always"), "{said:?}");
     house.refuses(2, &["appendfsync is everysec and must be always"]).await;
     assert!(!house.path("store").exists());
+    let keys = server.ask(&["--no-auth-warning", "-a", "hunter2", "DBSIZE"]);
+    assert_eq!(keys.trim(), "0", "what is refused gets no store");
     let said = check(&accept).await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(

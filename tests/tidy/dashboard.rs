@@ -19,8 +19,10 @@ fn read(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-fn dashboard() -> Value {
-    serde_json::from_str(&read("dashboards/alert.json")).unwrap()
+/// Both pages.
+fn dashboards() -> [Value; 2] {
+    ["alert.json", "cluster.json"]
+        .map(|file| serde_json::from_str(&read(&format!("dashboards/{file}"))).unwrap())
 }
 
 fn panels(dashboard: &Value) -> &[Value] {
@@ -76,53 +78,56 @@ fn is_known(name: &str, sources: &str) -> bool {
 
 #[test]
 fn panels_are_told_apart_and_cover_nobody() {
-    let dashboard = dashboard();
-    let panels = panels(&dashboard);
-    assert!(dashboard["schemaVersion"].as_u64().unwrap() >= SCHEMA);
-    let mut faults = Vec::new();
-    let (mut ids, mut titles) = (BTreeSet::new(), BTreeSet::new());
-    for (index, panel) in panels.iter().enumerate() {
-        let name = title(panel);
-        if !ids.insert(panel["id"].as_u64().unwrap()) || !titles.insert(name) {
-            faults.push(format!("{name}: id or title twice"));
+    for dashboard in dashboards() {
+        let panels = panels(&dashboard);
+        assert!(dashboard["schemaVersion"].as_u64().unwrap() >= SCHEMA);
+        let mut faults = Vec::new();
+        let (mut ids, mut titles) = (BTreeSet::new(), BTreeSet::new());
+        for (index, panel) in panels.iter().enumerate() {
+            let name = title(panel);
+            if !ids.insert(panel["id"].as_u64().unwrap()) || !titles.insert(name) {
+                faults.push(format!("{name}: id or title twice"));
+            }
+            if place(panel)[2] > COLUMNS {
+                faults.push(format!("{name}: wider than the grid"));
+            }
+            let covered = panels[..index].iter().filter(|one| overlap(place(one), place(panel)));
+            faults.extend(covered.map(|one| format!("{name}: over {}", title(one))));
         }
-        if place(panel)[2] > COLUMNS {
-            faults.push(format!("{name}: wider than the grid"));
-        }
-        let covered = panels[..index].iter().filter(|one| overlap(place(one), place(panel)));
-        faults.extend(covered.map(|one| format!("{name}: over {}", title(one))));
+        report(&faults);
     }
-    report(&faults);
 }
 
 #[test]
 fn panels_say_what_they_show_in_which_unit() {
-    let dashboard = dashboard();
-    let mut faults = Vec::new();
-    for panel in panels(&dashboard) {
-        let name = title(panel);
-        if panel["description"].as_str().unwrap_or_default().len() < 40 {
-            faults.push(format!("{name}: no description to speak of"));
+    for dashboard in dashboards() {
+        let mut faults = Vec::new();
+        for panel in panels(&dashboard) {
+            let name = title(panel);
+            if panel["description"].as_str().unwrap_or_default().len() < 40 {
+                faults.push(format!("{name}: no description to speak of"));
+            }
+            if panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default().is_empty() {
+                faults.push(format!("{name}: no unit"));
+            }
+            if targets(panel).is_empty() {
+                faults.push(format!("{name}: asks nothing"));
+            }
+            let refs: BTreeSet<_> =
+                targets(panel).iter().map(|one| one["refId"].as_str()).collect();
+            if refs.len() != targets(panel).len() {
+                faults.push(format!("{name}: a refId twice"));
+            }
+            let lines = targets(panel).len() > 1
+                || targets(panel).iter().any(|one| one["expr"].as_str().unwrap().contains(" by ("));
+            let named = |one: &Value| !one["legendFormat"].as_str().unwrap_or_default().is_empty();
+            let single = panel["type"] == "stat" && targets(panel).len() == 1;
+            if lines && !single && !targets(panel).iter().all(named) {
+                faults.push(format!("{name}: lines without a name"));
+            }
         }
-        if panel["fieldConfig"]["defaults"]["unit"].as_str().unwrap_or_default().is_empty() {
-            faults.push(format!("{name}: no unit"));
-        }
-        if targets(panel).is_empty() {
-            faults.push(format!("{name}: asks nothing"));
-        }
-        let refs: BTreeSet<_> = targets(panel).iter().map(|one| one["refId"].as_str()).collect();
-        if refs.len() != targets(panel).len() {
-            faults.push(format!("{name}: a refId twice"));
-        }
-        let lines = targets(panel).len() > 1
-            || targets(panel).iter().any(|one| one["expr"].as_str().unwrap().contains(" by ("));
-        let named = |one: &Value| !one["legendFormat"].as_str().unwrap_or_default().is_empty();
-        let single = panel["type"] == "stat" && targets(panel).len() == 1;
-        if lines && !single && !targets(panel).iter().all(named) {
-            faults.push(format!("{name}: lines without a name"));
-        }
+        report(&faults);
     }
-    report(&faults);
 }
 
 #[test]
@@ -139,50 +144,54 @@ fn the_data_source_is_the_readers_choice() {
             _ => {}
         }
     }
-    let dashboard = dashboard();
-    let mut found = Vec::new();
-    sources(&dashboard, &mut found);
-    let fixed = |source: &&Value| {
-        let uid = source["uid"].as_str().unwrap_or_default();
-        !["${datasource}", "-- Grafana --"].contains(&uid)
-    };
-    let faults: Vec<_> = found.into_iter().filter(fixed).map(ToString::to_string).collect();
-    report(&faults);
-    let variables = dashboard["templating"]["list"].as_array().unwrap();
-    assert!(variables.iter().any(|one| one["name"] == "datasource" && one["type"] == "datasource"));
-    for panel in panels(&dashboard) {
-        let own = |value: &Value| value["datasource"]["uid"] == "${datasource}";
-        assert!(own(panel) && targets(panel).iter().all(own), "{}", title(panel));
+    for dashboard in dashboards() {
+        let mut found = Vec::new();
+        sources(&dashboard, &mut found);
+        let fixed = |source: &&Value| {
+            let uid = source["uid"].as_str().unwrap_or_default();
+            !["${datasource}", "-- Grafana --"].contains(&uid)
+        };
+        let faults: Vec<_> = found.into_iter().filter(fixed).map(ToString::to_string).collect();
+        report(&faults);
+        let variables = dashboard["templating"]["list"].as_array().unwrap();
+        assert!(
+            variables.iter().any(|one| one["name"] == "datasource" && one["type"] == "datasource")
+        );
+        for panel in panels(&dashboard) {
+            let own = |value: &Value| value["datasource"]["uid"] == "${datasource}";
+            assert!(own(panel) && targets(panel).iter().all(own), "{}", title(panel));
+        }
     }
 }
 
 #[test]
 fn panels_ask_for_metrics_there_are() {
     let sources: String = NAMES.iter().map(|name| read(name)).collect();
-    let dashboard = dashboard();
-    let mut faults = Vec::new();
-    for panel in panels(&dashboard) {
-        for target in targets(panel) {
-            let expr = target["expr"].as_str().unwrap();
-            let (named, bare) = metrics(expr);
-            if named.is_empty() {
-                faults.push(format!("{}: names no metric: {expr}", title(panel)));
+    for dashboard in dashboards() {
+        let mut faults = Vec::new();
+        for panel in panels(&dashboard) {
+            for target in targets(panel) {
+                let expr = target["expr"].as_str().unwrap();
+                let (named, bare) = metrics(expr);
+                if named.is_empty() {
+                    faults.push(format!("{}: names no metric: {expr}", title(panel)));
+                }
+                let unknown = named.iter().filter(|name| !is_known(name, &sources));
+                faults.extend(unknown.map(|name| format!("{}: {name} is nowhere", title(panel))));
+                // Each is asked of the servers chosen at the top of the page.
+                faults.extend(
+                    bare.iter().map(|name| format!("{}: {name} without a server", title(panel))),
+                );
             }
-            let unknown = named.iter().filter(|name| !is_known(name, &sources));
-            faults.extend(unknown.map(|name| format!("{}: {name} is nowhere", title(panel))));
-            // Each is asked of the servers chosen at the top of the page.
-            faults.extend(
-                bare.iter().map(|name| format!("{}: {name} without a server", title(panel))),
-            );
         }
+        report(&faults);
     }
-    report(&faults);
 }
 
 #[test]
 fn the_readme_says_what_to_do_about_each_panel() {
-    let dashboard = dashboard();
-    let titles: BTreeSet<_> = panels(&dashboard).iter().map(title).collect();
+    let dashboards = dashboards();
+    let titles: BTreeSet<_> = dashboards.iter().flat_map(panels).map(title).collect();
     let readme = read("dashboards/README.md");
     // Rows of the tables: | **panel** | question | when it looks wrong |
     let rows: BTreeSet<_> = readme

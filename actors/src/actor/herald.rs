@@ -6,13 +6,16 @@
 //! missed is looked up there, with the gate shut until it is. If the herald
 //! crashes the gate closes by itself, and the next one looks everything up.
 
-use futures_util::future::join_all;
+mod erasures;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep};
 
 use crate::actor::keeper::KeeperMessage;
 use crate::alert::AlertBoard;
@@ -30,12 +33,14 @@ use crate::port::cluster::{Cluster, Heard};
 use crate::port::store::{Store, StoreError};
 use crate::supervise::Address;
 
-/// Changes told to partitions that have not taken them up yet.
-const UNDER_WAY: usize = 256;
+use erasures::{Erasures, Request};
+
+/// Between warnings that nothing starts.
+const WARNINGS: Duration = Duration::from_secs(1);
+/// Requests of other nodes being carried out or answered again.
+const ERASING: usize = 128;
 /// For something to be told, before a look at the mailbox.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Citizens being erased at the wish of other nodes.
-const ERASING: usize = 64;
 
 /// What every herald starts from.
 pub(crate) struct Context {
@@ -76,7 +81,14 @@ pub(crate) struct State {
     missed: Missed,
     /// Partitions that have yet to take a change up.
     under_way: Vec<oneshot::Receiver<()>>,
-    erasing: JoinSet<()>,
+    /// Citizens whose partition is here and could not be told of a change.
+    untold: Vec<FiscalCode>,
+    /// An echo, and the partitions that it waits for.
+    opening: Option<(Instant, BoxFuture<'static, ()>)>,
+    /// Requests of other nodes under way, and what became of those before.
+    requests: Erasures,
+    erasing: JoinSet<(u128, Option<Option<u64>>)>,
+    warned_at: Option<Instant>,
     metrics: ClusterMetrics,
 }
 
@@ -96,7 +108,11 @@ impl Actor for Herald {
             context,
             missed: Missed { registry: true, alerts: true, records: true },
             under_way: Vec::new(),
+            untold: Vec::new(),
+            opening: None,
+            requests: Erasures::default(),
             erasing: JoinSet::new(),
+            warned_at: None,
             metrics: ClusterMetrics::new(),
         })
     }
@@ -108,17 +124,27 @@ impl Actor for Herald {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let context = Arc::clone(&state.context);
-        let heard = timeout(PATIENCE, async { context.told.lock().await.recv().await }).await;
-        match heard {
-            Ok(Some(Heard::Notice(notice))) => state.take_up(notice).await,
-            Ok(Some(Heard::Echo { sent })) => state.echo(sent).await,
-            Ok(Some(Heard::Gap)) => state.gap(),
-            // The store is closing, and this process with it.
-            Ok(None) => return Ok(()),
+        let heard = tokio::select! {
+            biased;
+            sent = opened(&mut state.opening) => {
+                context.gate.heard(sent);
+                None
+            }
+            heard = async { context.told.lock().await.recv().await } => match heard {
+                // The store is closing, and this process with it.
+                None => return Ok(()),
+                heard => heard,
+            },
             // It may be told to end.
-            Err(_) => {}
+            () = sleep(PATIENCE) => None,
+        };
+        match heard {
+            Some(Heard::Notice(notice)) => state.take_up(notice).await,
+            Some(Heard::Echo { sent }) => state.echo(sent).await,
+            Some(Heard::Gap) => state.gap(),
+            None => {}
         }
-        while state.erasing.try_join_next().is_some() {}
+        state.requests.reap(&mut state.erasing);
         myself.cast(HeraldMessage::Listen)?;
         Ok(())
     }
@@ -144,9 +170,7 @@ impl State {
                 }
             }
             Notice::Changed { citizens } => {
-                for citizen in citizens {
-                    self.changed(citizen).await;
-                }
+                citizens.into_iter().for_each(|citizen| self.changed(citizen));
             }
             Notice::Rung { partition, slots } => self.hub(partition).ring_slots(&slots),
             Notice::Revoked { citizen } => {
@@ -154,7 +178,12 @@ impl State {
                 let hub = self.hub(PartitionId::of(&citizen, count));
                 hub.address.cast(HubMessage::Revoke { citizen, done: None });
             }
-            Notice::Registered => self.missed.registry = true,
+            Notice::Registered => {
+                self.missed.registry = true;
+                // At once, since a new key may be used here the next moment; if
+                // it cannot be read, before the gate opens again.
+                drop(self.read_registry().await);
+            }
             Notice::Alert { id } => {
                 if self.context.alerts.look(id).await.is_err() {
                     self.missed.alerts = true;
@@ -176,49 +205,64 @@ impl State {
     }
 
     /// A citizen's record changed.
-    async fn changed(&mut self, citizen: FiscalCode) {
+    fn changed(&mut self, citizen: FiscalCode) {
         let (done, taken_up) = oneshot::channel();
-        if self.home(&citizen).address.cast(PartitionMessage::Changed { citizen, done }) {
+        let told = PartitionMessage::Changed { citizen, done };
+        if self.home(&citizen).address.cast(told) {
             self.under_way.push(taken_up);
+        } else if self.home(&citizen).lease.holds() {
+            // Its actor has just ended; its tickets may still start.
+            self.untold.push(citizen);
         }
-        if self.under_way.len() >= UNDER_WAY {
-            self.await_partitions().await;
-        }
-    }
-
-    /// Waits until every partition has taken up what it was told. One that ended
-    /// instead starts again from the store.
-    async fn await_partitions(&mut self) {
-        join_all(self.under_way.drain(..)).await;
     }
 
     /// Everything told before `sent` was heard: the gate opens for as long as
-    /// that is good for, once all of it has been taken up.
+    /// that is good for, once all of it has been taken up. One echo waits for
+    /// that at a time; others come soon.
     async fn echo(&mut self, sent: Instant) {
         self.metrics.echo(sent.elapsed());
-        if let Err(error) = self.catch_up().await {
-            tracing::debug!(%error, "what was missed is looked up later");
+        if self.opening.is_some() {
             return;
         }
-        self.await_partitions().await;
-        self.context.gate.heard(sent);
+        if let Err(error) = self.catch_up().await {
+            if self.warned_at.is_none_or(|at| at.elapsed() >= WARNINGS) {
+                self.warned_at = Some(Instant::now());
+                tracing::warn!(%error, "nothing starts: what was missed cannot be looked up");
+            }
+            return;
+        }
+        for citizen in std::mem::take(&mut self.untold) {
+            self.changed(citizen);
+        }
+        if self.untold.is_empty() {
+            // A partition that ends instead starts again from the store.
+            let taken_up = join_all(self.under_way.drain(..)).map(drop).boxed();
+            self.opening = Some((sent, taken_up));
+        }
     }
 
     /// Anything may have been told and not heard.
     fn gap(&mut self) {
         self.context.gate.shut();
+        self.opening = None;
         self.metrics.gap();
         self.missed = Missed { registry: true, alerts: true, records: true };
         self.context.hubs.iter().for_each(|hub| hub.ring_slots(&[]));
     }
 
-    /// Looks up in the store what was missed.
-    async fn catch_up(&mut self) -> Result<(), StoreError> {
+    /// Reads the registry anew, if it changed.
+    async fn read_registry(&mut self) -> Result<(), StoreError> {
         if self.missed.registry {
             let _turn = self.context.directory.writing().await;
             self.context.directory.replace(self.context.store.registry().await?);
             self.missed.registry = false;
         }
+        Ok(())
+    }
+
+    /// Looks up in the store what was missed.
+    async fn catch_up(&mut self) -> Result<(), StoreError> {
+        self.read_registry().await?;
         if self.missed.alerts {
             self.context.alerts.reconcile().await?;
             self.missed.alerts = false;
@@ -242,13 +286,30 @@ impl State {
             return;
         }
         let context = Arc::clone(&self.context);
+        let known = match self.requests.begin(request) {
+            Request::UnderWay => return,
+            Request::New => None,
+            Request::Done(messages) => Some(messages),
+        };
         self.erasing.spawn(async move {
-            let erased = context.eraser.erase_here(citizen, if_asked).await;
-            // Not here any more: whoever asked asks again.
-            if let Some(erased) = erased {
-                let answer = Notice::Erased { request, messages: erased.ok() };
-                drop(context.cluster.tell(&[answer]).await);
+            let erased = match known {
+                Some(messages) => Some(messages),
+                None => context.eraser.erase_here(citizen, if_asked).await.map(Result::ok),
+            };
+            // None: not here any more, and whoever asked asks again.
+            if let Some(messages) = erased {
+                drop(context.cluster.tell(&[Notice::Erased { request, messages }]).await);
             }
+            (request, erased)
         });
     }
+}
+
+/// Waits for what an echo waits for; for ever without one.
+async fn opened(opening: &mut Option<(Instant, BoxFuture<'static, ()>)>) -> Instant {
+    let Some((sent, taken_up)) = opening else { return std::future::pending().await };
+    taken_up.await;
+    let sent = *sent;
+    *opening = None;
+    sent
 }

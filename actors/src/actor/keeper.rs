@@ -18,9 +18,11 @@
 mod slot;
 mod work;
 
-use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent};
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, SupervisionEvent,
+};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
@@ -31,6 +33,7 @@ use crate::board::Board;
 use crate::cluster::{Outbox, Peers};
 use crate::domain::id::{Epoch, NodeId, PartitionId};
 use crate::domain::node::NodeView;
+use crate::message::hub::{self, HubHandle};
 use crate::metric::ClusterMetrics;
 use crate::pipeline::NodeOptions;
 use crate::policy::ownership;
@@ -49,10 +52,23 @@ const BEAT: Duration = Duration::from_secs(1);
 const NAME_LIMIT: Duration = Duration::from_secs(12);
 /// Leases are renewed this often in their time.
 const RENEWALS: u32 = 5;
+/// Before a partition whose rows are damaged is looked at again: the others go
+/// on meanwhile, and an operator has to act.
+const DAMAGED: Duration = Duration::from_mins(1);
+/// Own signs of life that stayed away for so long: the others' may not be back
+/// yet, either.
+const SILENT: Duration = Duration::from_secs(5);
+/// How long others get to come back then, before what may be theirs is taken.
+const COURTESY: Duration = Duration::from_secs(2);
+/// Ends heard of before it was known whose they are.
+const EARLY: usize = 64;
 /// Before a partition that could not be opened, or ended, is tried again.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Partitions opened at one time: each reads its journals.
 const OPENING: usize = 8;
+
+/// A failure ends the keeper.
+type Outcome = Result<(), ActorProcessingErr>;
 
 /// What every keeper starts from.
 pub(crate) struct Context {
@@ -63,8 +79,11 @@ pub(crate) struct Context {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) outbox: Arc<Outbox>,
+    pub(crate) hubs: Arc<[HubHandle]>,
     pub(crate) intensity: Intensity,
     pub(crate) address: Address<KeeperMessage>,
+    /// This process was told to leave: whichever keeper lives does.
+    pub(crate) leaving: AtomicBool,
     /// Counts every partition started, so that no two are of one generation.
     pub(crate) generations: AtomicU64,
 }
@@ -133,7 +152,14 @@ pub(crate) struct State {
     /// The nodes that partitions are meant for.
     living: Vec<NodeId>,
     beating: bool,
+    /// When a sign of life was given last, and since when the name is another's.
+    beaten_at: Instant,
+    nameless_since: Option<Instant>,
+    /// Nothing is taken over before.
+    not_before: Instant,
     renewing: bool,
+    /// Ends of partitions not yet known to be open.
+    early: Vec<(ActorId, ActorProcessingErr)>,
     opening: Arc<Semaphore>,
     window: RestartWindow,
     leaving: Vec<oneshot::Sender<()>>,
@@ -157,13 +183,17 @@ impl Actor for Keeper {
     ) -> Result<State, ActorProcessingErr> {
         context.address.set(myself.clone());
         // A keeper before this one may have left some behind.
-        context.slices.iter().for_each(|slice| slice.lease().give_up());
+        context.slices.iter().for_each(|slice| slice.lease().cut());
         let mut state = State {
             started: context.clock.now(),
             slots: context.slices.iter().map(|_| Slot::default()).collect(),
             living: Vec::new(),
             beating: false,
+            beaten_at: Instant::now(),
+            nameless_since: None,
+            not_before: Instant::now(),
             renewing: false,
+            early: Vec::new(),
             opening: Arc::new(Semaphore::new(OPENING)),
             window: RestartWindow::new(context.intensity),
             leaving: Vec::new(),
@@ -175,7 +205,7 @@ impl Actor for Keeper {
             context,
         };
         let living = state.join().await?;
-        state.beaten(Ok(living));
+        state.beaten(Ok(living))?;
         myself.send_after(BEAT, || KeeperMessage::Beat);
         myself.send_after(state.context.cluster.lease() / RENEWALS, || KeeperMessage::Renew);
         Ok(state)
@@ -190,10 +220,11 @@ impl Actor for Keeper {
         match message {
             KeeperMessage::Beat => {
                 myself.send_after(BEAT, || KeeperMessage::Beat);
+                state.cut_lapsed();
                 state.beat();
                 state.assign();
             }
-            KeeperMessage::Beaten(living) => state.beaten(living),
+            KeeperMessage::Beaten(living) => state.beaten(living)?,
             KeeperMessage::Renew => {
                 let period = state.context.cluster.lease() / RENEWALS;
                 myself.send_after(period, || KeeperMessage::Renew);
@@ -217,6 +248,7 @@ impl Actor for Keeper {
             KeeperMessage::Gone => state.told_gone(),
             KeeperMessage::Leave { done } => {
                 state.leaving.push(done);
+                state.context.leaving.store(true, Ordering::Release);
                 state.beat();
                 state.assign();
             }
@@ -237,7 +269,7 @@ impl Actor for Keeper {
             SupervisionEvent::ActorTerminated(who, ..) => (who, None),
             _ => return Ok(()),
         };
-        state.ended(&who, failure.as_ref())?;
+        state.ended(&who, failure)?;
         state.rest_if_gone();
         Ok(())
     }
@@ -267,7 +299,7 @@ impl State {
     }
 
     fn is_leaving(&self) -> bool {
-        self.gone || !self.leaving.is_empty()
+        self.context.leaving.load(Ordering::Acquire)
     }
 
     fn slice(&self, partition: PartitionId) -> &Arc<partition::Context> {
@@ -275,25 +307,57 @@ impl State {
     }
 
     /// Takes up who lives.
-    fn beaten(&mut self, living: Result<Vec<NodeView>, BeatError>) {
+    fn beaten(&mut self, living: Result<Vec<NodeView>, BeatError>) -> Outcome {
         self.beating = false;
         match living {
             Ok(views) => {
-                let stays = |view: &&NodeView| !view.leaving;
-                let living: Vec<_> =
-                    views.iter().filter(stays).map(|view| view.id.clone()).collect();
-                if living != self.living {
-                    let names: Vec<_> = living.iter().map(NodeId::as_str).collect();
-                    tracing::info!(nodes = names.join(" "), "the nodes that live");
-                    self.living = living;
+                if self.beaten_at.elapsed() >= SILENT {
+                    self.not_before = Instant::now() + COURTESY;
                 }
+                (self.beaten_at, self.nameless_since) = (Instant::now(), None);
+                let marked = |view: &NodeView| {
+                    view.incarnation == self.context.node.incarnation && view.leaving
+                };
+                if self.is_leaving() && !views.iter().any(marked) {
+                    self.beat();
+                }
+                let stays = |view: &&NodeView| !view.leaving;
+                self.live(views.iter().filter(stays).map(|view| view.id.clone()).collect());
                 self.metrics.nodes(views.len());
                 self.context.peers.set(views);
-                self.assign();
             }
             Err(error) => {
                 self.metrics.missed_beat();
                 tracing::warn!(%error, "no sign of life could be given");
+                if matches!(error, BeatError::NameTaken(_)) {
+                    // Whoever has the name has what is meant for it.
+                    self.live(Vec::new());
+                    let since = *self.nameless_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= NAME_LIMIT {
+                        return Err(error.into());
+                    }
+                }
+            }
+        }
+        self.assign();
+        Ok(())
+    }
+
+    /// These nodes live.
+    fn live(&mut self, living: Vec<NodeId>) {
+        if living != self.living {
+            let names: Vec<_> = living.iter().map(NodeId::as_str).collect();
+            tracing::info!(nodes = names.join(" "), "the nodes that live");
+            self.living = living;
+        }
+    }
+
+    /// Ends what is under way of partitions whose leases have ended.
+    fn cut_lapsed(&self) {
+        for (slot, slice) in self.slots.iter().zip(&self.context.slices) {
+            if slot.hold().is_some() && slice.lease().is_over() {
+                tracing::warn!(partition = %slice.id, "the lease was not renewed in time");
+                slice.lease().cut();
             }
         }
     }
@@ -311,7 +375,9 @@ impl State {
             let partition = self.context.slices[number].id;
             let meant = self.is_meant(partition);
             match &self.slots[number] {
-                Slot::Free { not_before } if meant && *not_before <= now => self.open(partition),
+                Slot::Free { not_before } if meant && self.not_before.max(*not_before) <= now => {
+                    self.open(partition);
+                }
                 Slot::Held(_) if !meant => self.give_back(partition),
                 _ => {}
             }
@@ -333,8 +399,12 @@ impl State {
             }
             match answer {
                 Ok(true) => {
-                    if matches!(self.slots[number], Slot::Held(_)) {
-                        self.slice(*partition).lease().renew(asked, self.context.cluster.lease());
+                    let (lease, lasts) =
+                        (self.slice(*partition).lease(), self.context.cluster.lease());
+                    match self.slots[number] {
+                        Slot::Held(_) => lease.renew(asked, lasts),
+                        Slot::Leaving { .. } => lease.extend(asked, lasts),
+                        _ => {}
                     }
                 }
                 Ok(false) => {
@@ -354,20 +424,27 @@ impl State {
         opened: Result<ActorCell, ActorProcessingErr>,
     ) -> Result<(), ActorProcessingErr> {
         let number = usize::from(partition.0);
-        self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
         let cell = match opened {
             Ok(cell) => cell,
-            Err(failure) => return self.judge(partition, &failure),
+            Err(failure) => {
+                self.clear(partition);
+                return self.judge(partition, &failure);
+            }
         };
-        // It ended so soon that nobody could tell whose end it was.
+        // It may have ended before it was known here.
         if matches!(cell.get_status(), ActorStatus::Stopping | ActorStatus::Stopped) {
-            self.slice(partition).lease().give_up();
-            return Ok(());
+            self.clear(partition);
+            let early = self.early.iter().position(|(who, _)| *who == cell.get_id());
+            return match early.map(|place| self.early.swap_remove(place)) {
+                Some((_, failure)) => self.judge(partition, &failure),
+                None => Ok(()),
+            };
         }
         self.slots[number] = Slot::Held(Hold::new(cell));
         self.metrics.held(self.held());
         // Whoever had it before may not have come to telling of the last changes.
         self.context.outbox.rung_all(partition);
+        hub::of(&self.context.hubs, partition).ring_slots(&[]);
         // It may not be meant for this node any more.
         self.assign();
         Ok(())
@@ -391,7 +468,12 @@ impl State {
                 tracing::warn!(%partition, %error, "a partition waits for the store");
                 return Ok(());
             }
-            Some(error @ StoreError::Damaged(_)) => error.to_string(),
+            Some(error @ StoreError::Damaged(_)) => {
+                tracing::error!(%partition, %error, "a partition cannot be worked on");
+                let number = usize::from(partition.0);
+                self.slots[number] = Slot::free_at(Instant::now() + DAMAGED);
+                return Ok(());
+            }
             // A panic's text may quote what it was working on.
             None => "it panicked".to_owned(),
         };
@@ -409,33 +491,39 @@ impl State {
             *is_whole = whole;
             hold.stop();
             if !whole {
+                self.context.slices[usize::from(partition.0)].lease().cut();
                 tracing::warn!(%partition, "not everything in hand finished; its lease lapses");
             }
         }
     }
 
     /// A partition's actor has ended.
-    fn ended(
-        &mut self,
-        who: &ActorCell,
-        failure: Option<&ActorProcessingErr>,
-    ) -> Result<(), ActorProcessingErr> {
+    fn ended(&mut self, who: &ActorCell, failure: Option<ActorProcessingErr>) -> Outcome {
         let is_it = |slot: &Slot| slot.hold().is_some_and(|hold| hold.is(who));
-        let Some(number) = self.slots.iter().position(is_it) else { return Ok(()) };
+        let Some(number) = self.slots.iter().position(is_it) else {
+            if let Some(failure) = failure.filter(|_| self.early.len() < EARLY) {
+                self.early.push((who.get_id(), failure));
+            }
+            return Ok(());
+        };
         let slice = Arc::clone(&self.context.slices[number]);
-        slice.lease().give_up();
-        self.context.board.partition(slice.id.0).clear();
-        let before = std::mem::replace(&mut self.slots[number], Slot::free_at(Instant::now()));
-        self.metrics.held(self.held());
+        let before = std::mem::take(&mut self.slots[number]);
+        self.clear(slice.id);
         if let Slot::Leaving { whole: true, .. } = before {
-            self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
             self.release(slice.id, slice.epoch());
             return Ok(());
         }
         let Some(failure) = failure else { return Ok(()) };
-        self.slots[number] = Slot::free_at(Instant::now() + PAUSE);
         crate::metric::restarted(&format!("partition {}", slice.id));
-        self.judge(slice.id, failure)
+        self.judge(slice.id, &failure)
+    }
+
+    /// Nothing of a partition is here any more.
+    fn clear(&mut self, partition: PartitionId) {
+        self.slots[usize::from(partition.0)] = Slot::free_at(Instant::now() + PAUSE);
+        self.slice(partition).lease().cut();
+        self.context.board.partition(partition.0).clear();
+        self.metrics.held(self.held());
     }
 
     fn held(&self) -> usize {
@@ -446,7 +534,9 @@ impl State {
     fn rest_if_gone(&mut self) {
         let free = |slot: &Slot| matches!(slot, Slot::Free { .. });
         let empty = self.releasing == 0 && self.slots.iter().all(free);
-        if self.is_leaving() && empty && !std::mem::replace(&mut self.gone, true) {
+        // Not before the last sign of life is back: it would come after the end.
+        let rests = self.is_leaving() && empty && !self.beating;
+        if rests && !std::mem::replace(&mut self.gone, true) {
             self.take_leave();
         }
     }

@@ -120,9 +120,12 @@ impl RunningAlert {
         Millis(self.stopped_at.load(Ordering::Acquire))
     }
 
-    /// The final status is stored.
+    /// The final status is stored. What was stopped here stays so: deliveries
+    /// that are still under way end by it.
     pub(super) fn settle(&self, status: AlertStatus) {
-        self.status.store(code(status), Ordering::Release);
+        let next = |now| (now <= code(AlertStatus::Paused)).then_some(code(status));
+        // Nothing to do when it was stopped here.
+        let _ = self.status.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
         self.settled.send_replace(true);
     }
 

@@ -20,11 +20,15 @@ use crate::supervise::Address;
 /// Slots of one partition's bells that are named; more of them mean everybody.
 const NAMED: usize = 2_048;
 
+/// Citizens named in one notice.
+const CITIZENS: usize = 500;
+
 #[derive(Default)]
 struct Hints {
     arrived: BTreeMap<PartitionId, ByLane<u64>>,
     /// Empty: everybody.
     rung: BTreeMap<PartitionId, BTreeSet<u16>>,
+    changed: BTreeSet<FiscalCode>,
     revoked: BTreeSet<FiscalCode>,
     alerts: BTreeSet<MessageId>,
     paused: BTreeMap<RouteId, Millis>,
@@ -98,6 +102,13 @@ impl Outbox {
         });
     }
 
+    /// The record of a citizen may have changed.
+    pub fn changed(&self, citizen: FiscalCode) {
+        self.put(|hints| {
+            hints.changed.insert(citizen);
+        });
+    }
+
     /// The sessions of a citizen are over.
     pub fn revoked(&self, citizen: FiscalCode) {
         self.put(|hints| {
@@ -129,7 +140,7 @@ impl Outbox {
     pub(crate) fn take(&self) -> Vec<Notice> {
         self.poked.swap(false, Ordering::AcqRel);
         let hints = std::mem::take(&mut *self.lock());
-        let Hints { arrived, rung, revoked, alerts, paused, registered } = hints;
+        let Hints { arrived, rung, changed, revoked, alerts, paused, registered } = hints;
         let arrived =
             arrived.into_iter().map(|(partition, tails)| Notice::Arrived { partition, tails });
         let rung = rung.into_iter().map(|(partition, slots)| Notice::Rung {
@@ -138,9 +149,21 @@ impl Outbox {
         });
         let paused = paused.into_iter().map(|(route, until)| Notice::Paused { route, until });
         let alerts = alerts.into_iter().map(|id| Notice::Alert { id });
+        let changed: Vec<_> = changed.into_iter().collect();
+        let changed =
+            changed.chunks(CITIZENS).map(|codes| Notice::Changed { citizens: codes.to_vec() });
+        let changed: Vec<_> = changed.collect();
         let revoked = revoked.into_iter().map(|citizen| Notice::Revoked { citizen });
         let registered = registered.then_some(Notice::Registered);
-        arrived.chain(rung).chain(revoked).chain(alerts).chain(paused).chain(registered).collect()
+        changed
+            .into_iter()
+            .chain(arrived)
+            .chain(rung)
+            .chain(revoked)
+            .chain(alerts)
+            .chain(paused)
+            .chain(registered)
+            .collect()
     }
 
     /// Puts back what could not be told.
@@ -152,15 +175,15 @@ impl Outbox {
                 }
                 Notice::Rung { partition, slots } if slots.is_empty() => self.rung_all(partition),
                 Notice::Rung { partition, slots } => self.rung(partition, slots.into_iter()),
+                Notice::Changed { citizens } => {
+                    citizens.into_iter().for_each(|citizen| self.changed(citizen));
+                }
                 Notice::Revoked { citizen } => self.revoked(citizen),
                 Notice::Alert { id } => self.alert(id),
                 Notice::Paused { route, until } => self.paused(&route, until),
                 Notice::Registered => self.registered(),
                 // Told by whoever has to know that it was.
-                Notice::Changed { .. }
-                | Notice::Released { .. }
-                | Notice::Erase { .. }
-                | Notice::Erased { .. } => {}
+                Notice::Released { .. } | Notice::Erase { .. } | Notice::Erased { .. } => {}
             }
         }
     }

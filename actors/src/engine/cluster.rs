@@ -1,7 +1,7 @@
 //! The engine as one node of a cluster: what happens here is told to the others
 //! before whoever asked for it is answered.
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -32,18 +32,22 @@ impl Engine {
         })
     }
 
+    /// Records of citizens may be about to change: whatever becomes of the caller,
+    /// everybody hears of it.
+    pub(super) fn changing(&self, codes: Vec<FiscalCode>) -> Changing<'_> {
+        Changing { engine: self, codes }
+    }
+
     /// Records of citizens changed in the store. When this returns, no attempt
     /// starts here against them, and [`FRESH`](crate::cluster::gate::FRESH) later
     /// none on any node.
-    pub(super) async fn citizens_changed(&self, codes: &[FiscalCode]) -> Result<(), StoreError> {
+    async fn citizens_changed(&self, codes: &[FiscalCode]) -> Result<(), StoreError> {
         let changed =
             codes.chunks(CITIZENS).map(|codes| Notice::Changed { citizens: codes.to_vec() });
         let changed: Vec<_> = changed.collect();
-        if !changed.is_empty() {
-            self.tell(&changed).await?;
-        }
-        join_all(codes.iter().map(|code| self.taken_up(*code))).await;
-        Ok(())
+        let here = join_all(codes.iter().map(|code| self.taken_up(*code)));
+        let told = async { if changed.is_empty() { Ok(()) } else { self.tell(&changed).await } };
+        join(told, here).await.0
     }
 
     /// Waits until the citizen's partition has taken the new record up, if it is
@@ -51,10 +55,11 @@ impl Engine {
     /// still start: so a new one must have answered.
     async fn taken_up(&self, citizen: FiscalCode) {
         let home = self.partition_of(&citizen);
-        while home.lease.holds() {
+        loop {
             let (done, taken_up) = oneshot::channel();
             let told = PartitionMessage::Changed { citizen, done };
-            if home.address.cast(told) && taken_up.await.is_ok() {
+            let known = home.address.cast(told) && taken_up.await.is_ok();
+            if known || !home.lease.holds() {
                 return;
             }
             tokio::time::sleep(RESTART_PAUSE).await;
@@ -150,5 +155,42 @@ impl Engine {
     /// As [`Store::books`](crate::port::store::Store::books).
     pub async fn own_books(&self) -> Result<Books, StoreError> {
         self.0.store.books(&self.owned()).await
+    }
+}
+
+/// Records that are being changed. Dropped before everybody was told, by a caller
+/// who gave up or by an error that leaves open what was written, it has the others
+/// told by and by, and the partition here at once.
+pub(super) struct Changing<'a> {
+    engine: &'a Engine,
+    codes: Vec<FiscalCode>,
+}
+
+impl Changing<'_> {
+    /// Nothing was written.
+    pub(super) fn nothing(mut self) {
+        self.codes.clear();
+    }
+
+    /// These were written: tells everybody.
+    ///
+    /// # Errors
+    /// As [`Engine::tell`].
+    pub(super) async fn written(mut self, codes: &[FiscalCode]) -> Result<(), StoreError> {
+        self.codes = codes.to_vec();
+        self.engine.citizens_changed(codes).await?;
+        self.codes.clear();
+        Ok(())
+    }
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        for citizen in self.codes.drain(..) {
+            let (done, _) = oneshot::channel();
+            let home = self.engine.partition_of(&citizen);
+            home.address.cast(PartitionMessage::Changed { citizen, done });
+            self.engine.0.outbox.changed(citizen);
+        }
     }
 }

@@ -11,7 +11,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::cluster::Lease;
+use crate::cluster::{Lease, Watch};
 use crate::directory::Directory;
 use crate::domain::answer::Answer;
 use crate::domain::citizen::Citizen;
@@ -95,7 +95,8 @@ impl Home {
 
     /// Whether an attempt of its tickets may start.
     pub fn may_start(&self) -> bool {
-        self.is_current() && self.lease.holds()
+        // In this order: the next generation is current before it is held.
+        self.lease.holds() && self.is_current()
     }
 }
 
@@ -154,6 +155,15 @@ impl Ticket {
     /// The ticket of a delivery of a batch.
     pub(super) const fn of_batch(batch: Arc<Batch>, seat: usize) -> Self {
         Self { work: Some(Work::Seat(batch, seat)), target: None }
+    }
+
+    /// To hear of the end of its partition's lease; none if it has none.
+    pub fn watch(&self) -> Option<Watch> {
+        match &self.work {
+            Some(Work::Errand(errand)) => errand.home.lease.watch(),
+            Some(Work::Seat(batch, _)) => batch.home.lease.watch(),
+            None => None,
+        }
     }
 
     /// Its lane.

@@ -1,8 +1,12 @@
 //! What Redis costs: the same alert on the embedded store and on Redis, in turn, and what Redis was asked to do for it.
+//!
+//! What nodes ask of Redis whether or not there is an alert (signs of life, leases, the bus) is measured before it, at rest, and
+//! told apart.
 
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::alert_kills::audit_one;
 use super::house::{House, Plan, alert};
@@ -14,6 +18,9 @@ use crate::stage::Nodes;
 
 /// An alert that takes longer is stuck.
 const LIMIT: Duration = Duration::from_secs(900);
+
+/// What Redis is asked at rest is counted for so long.
+const AT_REST: Duration = Duration::from_secs(3);
 
 /// How much of it.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -40,9 +47,11 @@ impl Options {
 
 struct Played {
     per_second: f64,
-    /// Commands of the alert alone.
-    commands: Option<CommandCount>,
-    reached: u64,
+    /// Commands while the alert was carried out, and how many of them would have been there without it.
+    commands: Option<(CommandCount, f64)>,
+    /// Of all channels: the inbox's and the pushes.
+    deliveries: u64,
+    pushes: u64,
 }
 
 /// Carries it out.
@@ -72,20 +81,26 @@ pub async fn run(lab: &Lab, options: &Options) -> Result<Outcome, ExperimentErro
     let ratios = redis.iter().zip(&embedded).map(|(one, other)| one.per_second / other.per_second);
     let limit = Limit::AtLeast(options.ratio);
     outcome.found("ratio of a round, median", median(ratios), 3, Some(limit));
-    let each = |count: fn(&CommandCount) -> u64| {
+    let each = |count: fn(&CommandCount, f64) -> f64| {
         median(redis.iter().filter_map(|one| {
-            Some(as_f64(count(one.commands.as_ref()?)) / as_f64(one.reached.max(1)))
+            let (commands, at_rest) = one.commands.as_ref()?;
+            Some(count(commands, *at_rest) / as_f64(one.deliveries.max(1)))
         }))
     };
-    let limit = Limit::AtMost(options.operations);
+    let operations = each(|commands, at_rest| as_f64(commands.all()) - at_rest);
     outcome.found(
-        "Redis operations a delivery, all within scripts counted",
-        each(CommandCount::all),
+        "Redis operations a delivery (inbox and push), all within scripts counted",
+        operations,
         4,
-        Some(limit),
+        Some(Limit::AtMost(options.operations)),
     );
-    outcome.found("scripts a delivery", each(CommandCount::scripts), 4, None);
-    if let Some(commands) = redis.first().and_then(|one| one.commands.as_ref()) {
+    let pushes: u64 = redis.iter().map(|one| one.pushes).sum();
+    let all: u64 = redis.iter().map(|one| one.deliveries).sum();
+    let a_push = operations * as_f64(all) / as_f64(pushes.max(1));
+    outcome.found("the same a push, were the inbox no delivery", a_push, 4, None);
+    outcome.found("of which scripts", each(|commands, _| as_f64(commands.scripts())), 4, None);
+    outcome.found("beside them: at rest in the same time", each(|_, at_rest| at_rest), 4, None);
+    if let Some((commands, _)) = redis.first().and_then(|one| one.commands.as_ref()) {
         let mut by_count: Vec<_> = commands.0.iter().collect();
         by_count.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let shown: Vec<String> =
@@ -116,19 +131,26 @@ async fn play(
     let name = format!("cost-{round}-{}", if on_redis { "redis" } else { "embedded" });
     let house = House::start(lab, &name, plan).await?;
     // Citizens just registered are still being merged into their place.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    let before = server.as_ref().map(CommandCount::of);
+    tokio::time::sleep(AT_REST).await;
+    let idle = server.as_ref().map(CommandCount::of);
+    tokio::time::sleep(AT_REST).await;
+    let (began, before) = (Instant::now(), server.as_ref().map(CommandCount::of));
     let sent = house.stage.send_alert(&house.key, &alert()).await?;
     let state = house.stage.wait_alert(&house.key, sent, LIMIT, |_| {}).await?;
-    let after = server.as_ref().map(CommandCount::of);
+    let (took, after) = (began.elapsed(), server.as_ref().map(CommandCount::of));
+    let commands = idle.zip(before).zip(after).map(|((idle, before), after)| {
+        let rest = as_f64((&before - &idle).all()) * took.div_duration_f64(AT_REST);
+        (&after - &before, rest)
+    });
     let audit = audit_one(&house, sent.id, house.stage.records().await?).await?;
     let wrong = audit.missing + audit.excess + audit.strangers + audit.duplicates;
     outcome.none(&format!("{name}: missed, twice, strangers or repeated"), wrong);
     house.end().await?;
     Ok(Played {
         per_second: as_f64(audit.reached) / state.seconds().unwrap_or(f64::INFINITY).max(1e-3),
-        commands: after.zip(before).map(|(after, before)| &after - &before),
-        reached: audit.reached,
+        commands,
+        deliveries: state.progress.walks.iter().map(|walk| walk.delivered).sum(),
+        pushes: audit.reached,
     })
 }
 

@@ -93,12 +93,7 @@ pub async fn run(lab: &Lab, options: &Options) -> Result<Outcome, ExperimentErro
     let (each, longest) = waits(&driven.accepted, &records, &kills);
     outcome.seconds("longest wait of any message for its first arrival", longest, None);
     for (number, kill) in each.iter().enumerate() {
-        outcome.note(format!(
-            "primary {}: longest wait {:.2} s, the last late one until {:.2} s after the kill",
-            number + 1,
-            kill.longest().as_secs_f64(),
-            kill.resumed().as_secs_f64()
-        ));
+        outcome.note(kill.told(&format!("primary {}", number + 1)));
     }
     house.end().await?;
     Ok(outcome)

@@ -92,7 +92,7 @@ impl House {
         }
         options.extra_config = format!("[engine]\npartitions = {}\n", plan.partitions);
         let stage = Stage::start(options).await?;
-        let fields = json!({"groups": ["ApiAlertWrite", "ApiMessageWrite"]});
+        let fields = json!({"groups": ["ApiAlertWrite", "ApiMessageRead", "ApiMessageWrite"]});
         let key = stage.create_service_with(SERVICE, "Protezione Civile", &fields).await?;
         let population = Population::new(lab.seed, plan.citizens, plan.mix);
         let report = stage.import(&population, |_| {}).await?;

@@ -129,8 +129,11 @@ pub async fn run(lab: &Lab, options: &Options) -> Result<Outcome, ExperimentErro
     outcome.none("repeated at a provider", report.duplicates);
     outcome.none("nodes that did not end with exit code 0", changes.failed);
     outcome.seconds("slowest drain", changes.slowest_drain, Some(DRAIN));
-    let (_, longest) = waits(&driven.accepted, &records, &changes.at_us);
+    let (each, longest) = waits(&driven.accepted, &records, &changes.at_us);
     outcome.seconds("longest wait of any message for its first arrival", longest, None);
+    for (number, change) in each.iter().enumerate() {
+        outcome.note(change.told(&format!("change {}", number + 1)));
+    }
     house.end().await?;
     Ok(outcome)
 }

@@ -27,6 +27,16 @@ pub struct Waits {
 }
 
 impl Waits {
+    /// In words, for an event of this name.
+    pub(super) fn told(&self, event: &str) -> String {
+        format!(
+            "{event}: longest wait {:.2} s; {} messages waited over a second, the last until {:.2} s after it",
+            self.longest().as_secs_f64(),
+            self.late,
+            self.resumed().as_secs_f64()
+        )
+    }
+
     /// See [`Waits::longest_us`].
     #[must_use]
     pub const fn longest(&self) -> Duration {

@@ -104,6 +104,9 @@ pub async fn run(lab: &Lab, options: &Options) -> Result<Outcome, ExperimentErro
     let taken_over = each.iter().filter(|stop| stop.late > 0).count() as u64;
     outcome.at_least("stops in which messages waited for another owner", taken_over, 1);
     outcome.at_least("nodes alive at the end", living as u64, options.nodes as u64);
+    for (number, stop) in each.iter().enumerate() {
+        outcome.note(stop.told(&format!("stop {}", number + 1)));
+    }
     outcome.note(format!(
         "`fenced` or `lease` in the logs: {} and {} times",
         in_logs(&house.stage, "fenced"),

@@ -43,7 +43,11 @@ impl RedisSentinels {
     /// # Errors
     /// [`RedisError`].
     pub fn start(options: &RedisServerOptions) -> Result<Self, RedisError> {
-        let master = RedisServer::start(options)?;
+        let mut options = options.clone();
+        // A master that is cut off takes no more writes than its replicas have.
+        let guard = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", "10"];
+        options.arguments.extend(guard.map(str::to_owned));
+        let master = RedisServer::start(&options)?;
         let mut follower = options.clone();
         let follow = ["--replicaof".to_owned(), format!("127.0.0.1 {}", master.port())];
         follower.arguments.extend(follow);

@@ -170,6 +170,10 @@ impl Channel {
             Ok(Err(_)) => return Err(CallError::NotProcessed("connection_closing")),
             Err(_) => return Err(CallError::NotProcessed("no_stream_free")),
         };
+        // A process that stood still meanwhile must not send what is over.
+        if Instant::now() >= deadline {
+            return Err(CallError::NotProcessed("late"));
+        }
         match timeout_at(deadline, self.exchange(request, body)).await {
             Ok(result) => result,
             Err(_) => {

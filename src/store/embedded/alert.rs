@@ -43,7 +43,7 @@ use araldo_actors::port::alert_store::{AlertAcceptance, AlertProgress, AlertStor
 use araldo_actors::port::store::{IdempotencyClaim, StoreError};
 
 use super::EmbeddedStore;
-use super::writer::Job;
+use super::writer::{AlertJob, Job};
 use crate::store::effect::Cell;
 use crate::store::ledger::Piece;
 
@@ -78,7 +78,7 @@ impl AlertStore for EmbeddedStore {
         alert: Alert,
         claim: Option<IdempotencyClaim>,
     ) -> Result<AlertAcceptance, StoreError> {
-        self.write(|reply| Job::Alert(Box::new(alert), claim, reply)).await
+        self.write(|reply| Job::Alert(AlertJob::Accept(Box::new(alert), claim, reply))).await
     }
 
     async fn claimed_alert(
@@ -96,7 +96,7 @@ impl AlertStore for EmbeddedStore {
         at: Millis,
     ) -> Result<Option<AlertRecord>, StoreError> {
         let change = Change { id, from: from.to_vec(), to, at };
-        let record = self.write(|reply| Job::AlertStatus(change, reply)).await?;
+        let record = self.write(|reply| Job::Alert(AlertJob::Status(change, reply))).await?;
         if record.as_ref().is_some_and(|record| record.status.is_final()) {
             self.closing.forget(id);
         }
@@ -108,7 +108,7 @@ impl AlertStore for EmbeddedStore {
         id: MessageId,
         at: Millis,
     ) -> Result<Option<AlertRecord>, StoreError> {
-        self.write(|reply| Job::CancelAlert(id, at, reply)).await
+        self.write(|reply| Job::Alert(AlertJob::Cancel(id, at, reply))).await
     }
 
     async fn close_alert(&self, id: MessageId, partition: PartitionId) -> Result<bool, StoreError> {

@@ -60,9 +60,14 @@ pub(super) enum Job {
     Key(ApiKey, Reply<()>),
     RemoveKey(String, Reply<bool>),
     Forget(Millis, Reply<u64>),
-    Alert(Box<Alert>, Option<IdempotencyClaim>, Reply<AlertAcceptance>),
-    AlertStatus(Change, Reply<Option<AlertRecord>>),
-    CancelAlert(MessageId, Millis, Reply<Option<AlertRecord>>),
+    Alert(AlertJob),
+}
+
+/// A change of an alert.
+pub(super) enum AlertJob {
+    Accept(Box<Alert>, Option<IdempotencyClaim>, Reply<AlertAcceptance>),
+    Status(Change, Reply<Option<AlertRecord>>),
+    Cancel(MessageId, Millis, Reply<Option<AlertRecord>>),
 }
 
 /// An answer that waits for the group to be durable.
@@ -174,16 +179,24 @@ impl Writer {
                 let done = group.forget_claims(before);
                 self.later(reply, done);
             }
-            Job::Alert(alert, claim, reply) => {
+            Job::Alert(job) => self.take_alert(job),
+        }
+    }
+
+    /// The same for what changes an alert.
+    fn take_alert(&mut self, job: AlertJob) {
+        let group = &mut self.group;
+        match job {
+            AlertJob::Accept(alert, claim, reply) => {
                 self.bytes += text_bytes(&alert);
                 let done = group.accept_alert(*alert, claim);
                 self.later(reply, done);
             }
-            Job::AlertStatus(change, reply) => {
+            AlertJob::Status(change, reply) => {
                 let done = group.set_alert_status(&change);
                 self.later(reply, done);
             }
-            Job::CancelAlert(id, at, reply) => {
+            AlertJob::Cancel(id, at, reply) => {
                 let done = group.cancel_alert(id, at);
                 self.later(reply, done);
             }
@@ -252,8 +265,8 @@ fn refuse(job: Job, error: &StoreError) {
         | Job::Key(_, reply) => drop(reply.send(Err(error))),
         Job::RemoveKey(_, reply) => drop(reply.send(Err(error))),
         Job::Forget(_, reply) => drop(reply.send(Err(error))),
-        Job::Alert(_, _, reply) => drop(reply.send(Err(error))),
-        Job::AlertStatus(_, reply) | Job::CancelAlert(_, _, reply) => {
+        Job::Alert(AlertJob::Accept(_, _, reply)) => drop(reply.send(Err(error))),
+        Job::Alert(AlertJob::Status(_, reply) | AlertJob::Cancel(_, _, reply)) => {
             drop(reply.send(Err(error)));
         }
     }

@@ -171,19 +171,36 @@ impl Courier {
     }
 }
 
+/// One attempt, cut off when this process may not work on its partition any
+/// more.
+async fn attempt(link: &dyn Link, clock: &dyn Clock, gate: &Gate, mut ticket: Ticket) -> Done {
+    let Some(mut watch) = ticket.watch() else {
+        let end = carry_out(link, clock, &mut ticket).await;
+        return (ticket, end);
+    };
+    tokio::select! {
+        () = gate.pass() => {}
+        () = watch.stopped() => return (ticket, Err(End::Returned)),
+    }
+    let end = tokio::select! {
+        biased;
+        () = watch.cut() => Err(End::Returned),
+        end = carry_out(link, clock, &mut ticket) => end,
+    };
+    (ticket, end)
+}
+
 /// One attempt, unless time or the citizen's choice now forbids it (promise
 /// 3): looked at when the attempt is about to start, not when it was queued.
-async fn attempt(link: &dyn Link, clock: &dyn Clock, gate: &Gate, mut ticket: Ticket) -> Done {
-    gate.pass().await;
+async fn carry_out(link: &dyn Link, clock: &dyn Clock, ticket: &mut Ticket) -> Result<Answer, End> {
     let now = clock.now();
     let prepared = catch_unwind(AssertUnwindSafe(|| ticket.prepare(now)));
     let notification = match prepared {
-        Ok(Ok(notification)) => notification,
-        Ok(Err(end)) => return (ticket, Err(end)),
-        Err(_) => return (ticket, Err(End::Ended(Outcome::Failed(Failure::TurnFailed)))),
+        Ok(prepared) => prepared?,
+        Err(_) => return Err(End::Ended(Outcome::Failed(Failure::TurnFailed))),
     };
     let sent = AssertUnwindSafe(link.send(&notification)).catch_unwind().await;
-    (ticket, Ok(sent.unwrap_or(Answer::Unknown { reason: "panic" })))
+    Ok(sent.unwrap_or(Answer::Unknown { reason: "panic" }))
 }
 
 /// What an answer about one delivery says about the route.

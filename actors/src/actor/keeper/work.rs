@@ -10,15 +10,16 @@ use tokio::time::{Instant, timeout};
 
 use super::{KeeperMessage, Slot, State, next_generation};
 use crate::actor::partition::Partition;
+use crate::cluster::lease::longest_attempt;
 use crate::domain::id::{Epoch, PartitionId};
 use crate::domain::node::Holding;
 use crate::domain::notice::Notice;
 use crate::message::partition::PartitionMessage;
 
-/// How long a partition that is given back gets for what it has in hand: a push
-/// takes no longer. A mail that does is repeated by the next owner, under the
-/// same id, once the lease has lapsed.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How much longer than an attempt a partition that is given back gets for what
+/// it has in hand: a push takes no longer. A mail that does is cut off, and
+/// repeated by the next owner under the same id once the lease has lapsed.
+const BEYOND: Duration = Duration::from_secs(2);
 
 impl State {
     /// Gives a sign of life.
@@ -87,15 +88,16 @@ impl State {
         let (done, drained) = oneshot::channel();
         slice.address().cast(PartitionMessage::Drain { done });
         let myself = self.myself.clone();
+        let patience = longest_attempt(self.context.cluster.lease()) + BEYOND;
         self.tasks.spawn(async move {
-            let whole = matches!(timeout(DRAIN, drained).await, Ok(Ok(())));
+            let whole = matches!(timeout(patience, drained).await, Ok(Ok(())));
             let _ = myself.cast(KeeperMessage::Drained { partition, whole });
         });
     }
 
     /// Ends a partition that somebody else may have by now.
     pub(super) fn drop_partition(&mut self, partition: PartitionId) {
-        self.slice(partition).lease().give_up();
+        self.slice(partition).lease().cut();
         let number = usize::from(partition.0);
         match std::mem::take(&mut self.slots[number]) {
             Slot::Held(hold) | Slot::Leaving { hold, .. } | Slot::Lost(hold) => {

@@ -29,7 +29,7 @@ impl State {
         overtakes: bool,
         now: Millis,
     ) {
-        let may_leave = !overtakes && self.draining.is_none();
+        let may_leave = !overtakes && self.draining.is_none() && self.context.lease().holds();
         let (key, lane) = ((attempt.message.id, attempt.endpoint), attempt.message.lane);
         let Some(book) = self.route(&attempt.route) else { return };
         if !may_leave || !book.take_off(key, lane) {
@@ -139,7 +139,8 @@ impl State {
 
     async fn pull_lane(&mut self, index: usize, lane: Lane, now: Millis) -> Outcomes {
         let book = &self.routes[index];
-        let Some(limit) = book.pull(lane, now).filter(|_| self.draining.is_none()) else {
+        let works = self.draining.is_none() && self.context.lease().holds();
+        let Some(limit) = book.pull(lane, now).filter(|_| works) else {
             return Ok(());
         };
         let (store, id) = (&self.context.store, self.context.id);

@@ -322,6 +322,7 @@ impl State {
         self.adopt().await?;
         self.stop_walks();
         if self.draining.is_none()
+            && self.context.lease().holds()
             && let Some(next) = self.walks.choose(self.now())
         {
             self.advance(next).await?;

@@ -12,7 +12,7 @@ use super::common::Common;
 #[command(after_help = "\
 One node; the same alert on the embedded store and on a Redis of its own (appendfsync always), in turn. Must be: the rate on
 Redis at least 0.6 of that on the embedded store in the same round; less than 0.1 Redis operations a delivery, where every
-command within a script counts, and the script too.")]
+command within a script counts, and the script too. What an alert puts into an inbox is a delivery, what it pushes is another.")]
 pub(crate) struct Arguments {
     /// Citizens, each with one device
     #[arg(long, default_value_t = 500_000, value_parser = clap::value_parser!(u64).range(1..=20_000_000))]

@@ -13,8 +13,10 @@
 //! A message is a version, the incarnation of who sent it, its kind, and what is
 //! told. One that cannot be read may have said anything: [`Heard::Gap`].
 //!
-//! Replicas are not waited for: whoever finds another master subscribes anew and
-//! looks at the store, where everything that is told was stored before.
+//! Replicas are waited for where somebody is answered once a notice was told: a
+//! master that the others have left could take it otherwise. Hints go without:
+//! whoever finds another master subscribes anew and looks at the store, where
+//! everything that is told was stored before.
 //!
 //! [`Heard::Gap`]: araldo_actors::port::cluster::Heard
 
@@ -24,6 +26,7 @@ use araldo_actors::domain::notice::Notice;
 use araldo_actors::port::store::StoreError;
 
 use crate::store::redis::RedisStore;
+use crate::store::redis::base::asked;
 use crate::store::redis::key::Space;
 
 /// The layout of messages.
@@ -78,6 +81,19 @@ pub(super) fn read(message: &[u8], own: u128) -> Said {
     read().unwrap_or(Said::Unreadable)
 }
 
+/// Whether somebody is answered once this was told, so that a master that others
+/// have left already must not take it: its replicas tell.
+const fn is_waited_for(notice: &Notice) -> bool {
+    matches!(
+        notice,
+        Notice::Changed { .. }
+            | Notice::Registered
+            | Notice::Alert { .. }
+            | Notice::Revoked { .. }
+            | Notice::Erase { .. }
+    )
+}
+
 /// A message on its way.
 pub(super) fn spublish(channel: &str, message: &[u8]) -> Cmd {
     let mut publish = redis::cmd("SPUBLISH");
@@ -98,7 +114,8 @@ impl RedisStore {
             })?;
             commands.push(spublish(&channel, &message(self.incarnation, NOTICES, &body)));
         }
-        self.write_quickly(&self.all, commands).await?;
+        let confirmed = notices.iter().any(is_waited_for);
+        self.link.write(asked(&self.all, commands, confirmed)).await?;
         Ok(())
     }
 }
