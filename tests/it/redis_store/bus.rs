@@ -170,7 +170,7 @@ async fn a_server_whose_replicas_do_not_confirm_gives_no_echo() {
             break;
         }
     }
-    store.tell(&[notice(1, 1)]).await.unwrap();
+    assert!(store.tell(&[notice(1, 1)]).await.is_err(), "nor is it told anything");
     replica.signal("CONT");
     up_to_now(&mut heard).await;
 }
