@@ -228,6 +228,7 @@ fn rebuild(
         // incarnations are not these.
         incarnations: generation << 32,
         ticks: 0,
+        looked_at: Instant::now(),
         routes,
         unrouted: waiting - routed,
         buffer: Vec::new(),

@@ -4,7 +4,9 @@ use ractor::{ActorProcessingErr, ActorRef};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::active::Active;
 use super::erasure::Erasures;
@@ -24,8 +26,10 @@ use crate::metric::PartitionMetrics;
 use crate::policy::turn::Answered;
 use crate::port::store::Step;
 
-/// Ticks between looks at the journals themselves; the partitions look in turn.
-const LOOK_EVERY: u32 = 50;
+/// Between looks at the journals themselves; among other nodes, whose pokes may
+/// be lost with them, more often.
+const LOOK_ALONE: Duration = Duration::from_secs(5);
+const LOOK_AMONG: Duration = Duration::from_secs(1);
 
 /// Failures end this generation; the next one starts from the store.
 pub(super) type Outcomes = Result<(), ActorProcessingErr>;
@@ -40,6 +44,8 @@ pub(crate) struct State {
     pub(crate) active: HashMap<FiscalCode, Active>,
     pub(crate) incarnations: u64,
     pub(crate) ticks: u32,
+    /// When the journals themselves were looked at last.
+    pub(crate) looked_at: Instant,
     pub(crate) routes: Vec<RouteBook>,
     /// Waiting deliveries of routes that are not configured any more.
     pub(crate) unrouted: u64,
@@ -309,8 +315,10 @@ impl State {
     pub(crate) async fn tick(&mut self) -> Outcomes {
         self.context.handle().take_tick();
         self.ticks = self.ticks.wrapping_add(1);
-        let phase = u32::from(self.context.id.0);
-        if self.ticks.wrapping_add(phase).is_multiple_of(LOOK_EVERY) {
+        let alone = self.context.leased_for.is_none();
+        let between = if alone { LOOK_ALONE } else { LOOK_AMONG };
+        if self.looked_at.elapsed() >= between {
+            self.looked_at = Instant::now();
             self.look().await?;
         }
         self.urge_walks();
