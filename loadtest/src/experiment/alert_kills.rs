@@ -57,7 +57,7 @@ impl Options {
             down: Duration::from_secs(3),
             partitions: 64,
             latency_ms: 10,
-            max_streams: 1_000,
+            max_streams: 25,
         }
     }
 }

@@ -13,7 +13,8 @@ use super::common::Common;
 #[command(after_help = "\
 Alerts to everybody are sent one after the other; every so often a node is killed with SIGKILL and started again, until so many
 were. Each alert must be completed, every device reached, under one id, no stranger; repeated at a provider: at most the
-windows of each kill (promise 2) and one in a thousand.")]
+windows of each kill (promise 2) and one in a thousand. A node that goes at full speed has every stream in use, and repeats that
+many for each kill: so many streams are more than these providers, which answer after 10 ms, need.")]
 pub(crate) struct Arguments {
     /// Nodes
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=16))]
@@ -33,6 +34,9 @@ pub(crate) struct Arguments {
     /// Seconds from a kill to the node's next start
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=600))]
     down: u64,
+    /// Streams of each connection to a provider: what is under way when a node dies is repeated
+    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    streams: u32,
     #[command(flatten)]
     common: Common,
 }
@@ -45,6 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         lease_seconds: arguments.lease,
         interval: Duration::from_secs(arguments.interval),
         down: Duration::from_secs(arguments.down),
+        max_streams: arguments.streams,
         ..Options::full()
     };
     arguments
