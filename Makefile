@@ -23,9 +23,15 @@ browser: ## Install what drives the browser in the tests of the citizen page
 page: setup browser ## The citizen page in a headless browser; screenshots in target/page
 	cargo test --locked --test it page::
 
-test: setup contract browser ## All suites: unit, contract, integration and crash
+# Tests of several nodes, which hold deadlines that a machine busy with other
+# tests would not leave them.
+ALONE := cluster_kills:: cluster_zombies:: cluster_rolling:: cluster_scaling:: cluster_status:: \
+	redis_outage:: redis_cost:: redis_store::budget:: engine::cluster::
+
+test: setup contract browser ## All suites: unit, contract, integration, crash and cluster
 	cargo build --locked --bin araldo
-	cargo test --workspace --locked
+	cargo test --workspace --locked -- $(addprefix --skip ,$(ALONE))
+	cargo test --locked --test it -- --test-threads=1 $(ALONE)
 
 demo: ## A morning of messages to 200,000 synthetic citizens
 	cargo run --release --locked -- demo
